@@ -1,0 +1,79 @@
+// Package run owns goroutines. Every goroutine of Durafleet is started through a Group, has a
+// name, and has ended when the Group's Wait returns.
+package run
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"runtime/pprof"
+	"sync"
+	"time"
+)
+
+// Group starts goroutines and waits for them. Its zero value is ready for use.
+type Group struct {
+	wg sync.WaitGroup
+}
+
+// Go runs f in a goroutine labelled with name for profiles and dumps. A panic in f is a bug of
+// ours; it is not recovered here.
+func (g *Group) Go(ctx context.Context, name string, f func(ctx context.Context)) {
+	g.wg.Go(func() {
+		pprof.Do(ctx, pprof.Labels("durafleet", name), f)
+	})
+}
+
+// Wait blocks until every goroutine of the group has ended.
+func (g *Group) Wait() { g.wg.Wait() }
+
+// Loop calls step until ctx ends. A step that fails or panics is logged and the loop goes on
+// after a pause that grows with every failure in a row, up to a limit; a loop never ends silently.
+func Loop(ctx context.Context, log *slog.Logger, name string, step func(ctx context.Context) error) {
+	failures := 0
+	for ctx.Err() == nil {
+		err := guard(ctx, step)
+		if err == nil || ctx.Err() != nil {
+			failures = 0
+			continue
+		}
+		failures++
+		pause := Backoff(failures, 250*time.Millisecond, 15*time.Second)
+		log.Error("loop goes on after an error", "loop", name, "error", err, "failures", failures, "pause", pause)
+		Sleep(ctx, pause)
+	}
+}
+
+func guard(ctx context.Context, step func(ctx context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return step(ctx)
+}
+
+// Backoff returns the pause after the given number of failures in a row (1 is the first): floor,
+// doubled with every further failure, at most ceiling.
+func Backoff(failures int, floor, ceiling time.Duration) time.Duration {
+	if failures > 30 {
+		return ceiling
+	}
+	return min(ceiling, floor<<max(failures-1, 0))
+}
+
+// Sleep waits for d or until ctx ends and reports whether the full time has passed.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
