@@ -1,0 +1,92 @@
+package wire
+
+import (
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	// MaxProcessed is how many message IDs a sentinel holds; with more, the oldest are dropped.
+	MaxProcessed = 1000
+
+	processedColumn = "DurafleetProcessed"
+	// processedWidth is the length of 16 bytes in unpadded Base64.
+	processedWidth = 22
+)
+
+// Sentinel is the row that says which execution of an instance is current and, through its ETag,
+// locks the instance's history.
+type Sentinel struct {
+	ExecutionID string
+	// Complete is true on the last transaction of a checkpoint.
+	Complete bool
+	// CompletedAt is when the last complete checkpoint was written; it is stored only with Complete.
+	CompletedAt time.Time
+	// Processed holds the activity IDs of messages that the current history already contains, in
+	// GUID form D, oldest first. .NET neither reads nor keeps it up.
+	Processed []string
+}
+
+// EncodeSentinel returns the columns of a sentinel row. The list of processed messages is written
+// even when it is empty, so that a merge clears an old one. Entries that are no GUIDs are left out.
+func EncodeSentinel(s Sentinel) Columns {
+	c := Columns{
+		"ExecutionId":          s.ExecutionID,
+		"IsCheckpointComplete": s.Complete,
+		processedColumn:        encodeProcessed(s.Processed),
+	}
+	if s.Complete {
+		c["CheckpointCompletedTimestamp"] = TableTime(s.CompletedAt)
+	}
+	return c
+}
+
+// DecodeSentinel reads a sentinel row. A list of processed messages that cannot be read is taken
+// for empty: the worst that follows is a duplicate that replay discards.
+func DecodeSentinel(c Columns) (Sentinel, error) {
+	r := &rowSource{columns: c}
+	s := Sentinel{
+		ExecutionID: word(r, "ExecutionId"),
+		Complete:    r.flag("IsCheckpointComplete"),
+		CompletedAt: moment(r, "CheckpointCompletedTimestamp"),
+	}
+	if r.err != nil {
+		return Sentinel{}, r.err
+	}
+	text, _ := c[processedColumn].(string)
+	s.Processed = decodeProcessed(text)
+	return s, nil
+}
+
+func encodeProcessed(ids []string) string {
+	if len(ids) > MaxProcessed {
+		ids = ids[len(ids)-MaxProcessed:]
+	}
+	var b strings.Builder
+	b.Grow(len(ids) * processedWidth)
+	for _, text := range ids {
+		if id, err := uuid.Parse(text); err == nil {
+			b.WriteString(base64.RawURLEncoding.EncodeToString(id[:]))
+		}
+	}
+	return b.String()
+}
+
+func decodeProcessed(text string) []string {
+	if len(text)%processedWidth != 0 || len(text) > MaxProcessed*processedWidth {
+		return nil
+	}
+	encoding := base64.RawURLEncoding.Strict()
+	var ids []string
+	for ; text != ""; text = text[processedWidth:] {
+		raw, err := encoding.DecodeString(text[:processedWidth])
+		if err != nil || len(raw) != len(uuid.UUID{}) {
+			return nil
+		}
+		ids = append(ids, uuid.UUID(raw).String())
+	}
+	return ids
+}
