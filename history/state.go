@@ -179,3 +179,12 @@ func (s *State) AtRest() bool {
 	_, ok := s.events[len(s.events)-1].(*OrchestratorCompleted)
 	return ok
 }
+
+// NextActionID returns an id above that of every recorded action.
+func (s *State) NextActionID() int32 {
+	next := int32(0)
+	for id := range s.requests {
+		next = max(next, id+1)
+	}
+	return next
+}

@@ -1,0 +1,44 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrRefused is matched by every *RefusedError.
+	ErrRefused = errors.New("store: the history has moved on")
+	// ErrUnclear reports a history write of which it is not known whether it took effect. The
+	// instance has to be loaded again; nothing that was sent for the write may be undone.
+	ErrUnclear = errors.New("store: outcome of the history write is unclear")
+	// ErrCorrupt reports rows that no engine can have written.
+	ErrCorrupt = errors.New("store: corrupt history")
+	// ErrNoHub reports that the task hub does not exist.
+	ErrNoHub = errors.New("task hub does not exist")
+	// ErrPartitionCount reports that the task hub has another number of partitions than asked for.
+	ErrPartitionCount = errors.New("task hub has another partition count")
+	// ErrBlobManaged reports a task hub whose partitions are managed by blob leases, which cannot
+	// be shared with workers that use the Partitions table.
+	ErrBlobManaged = errors.New("task hub is managed by blob leases")
+)
+
+// RefusedError reports that another writer has changed or removed the instance since its history
+// was loaded. Nothing more of the write took effect.
+type RefusedError struct {
+	InstanceID string
+	// Undo says that nothing at all was stored and that what was sent for the write may be taken
+	// back: the first transaction was refused, at its first and only attempt.
+	Undo bool
+	Err  error
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("commit history of instance %q: %v", e.InstanceID, e.Err)
+}
+
+// Unwrap returns the storage error.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Is makes the error match ErrRefused.
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused }

@@ -1,0 +1,302 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// History is the stored history of an instance's current execution.
+type History struct {
+	// State holds the events, never nil.
+	State *history.State
+	// ExecutionID is the current execution, "" if there is no history.
+	ExecutionID string
+	// Rows is the number of rows of the current execution; the next one goes there.
+	Rows int
+	// ETag is the sentinel's version, "" if there is no sentinel.
+	ETag storage.ETag
+	// Complete says that the last checkpoint was written to its end.
+	Complete bool
+	// Processed are the ids of messages whose effect is stored and that may still be delivered.
+	Processed []string
+	// Blobs are the payload blobs that the rows refer to.
+	Blobs []string
+}
+
+// LoadHistory reads the history of an instance's current execution. An instance without one has
+// an empty history.
+func (h *Hub) LoadHistory(ctx context.Context, instanceID string) (*History, error) {
+	rows, _, err := storage.All(ctx, h.Account.Tables, h.Names.HistoryTable(), storage.Query{
+		Filter: storage.Compare{Column: "PartitionKey", Operator: storage.Equal, Value: wire.EscapeKey(instanceID)},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load history of instance %q: %w", instanceID, err)
+	}
+	loaded := &History{}
+	if n := len(rows); n > 0 && rows[n-1].RowKey == wire.SentinelKey {
+		sentinel, err := wire.DecodeSentinel(rows[n-1].Values)
+		if err != nil {
+			return nil, fmt.Errorf("%w: sentinel of instance %q: %w", ErrCorrupt, instanceID, err)
+		}
+		loaded.ETag, loaded.ExecutionID = rows[n-1].ETag, sentinel.ExecutionID
+		loaded.Complete, loaded.Processed = sentinel.Complete, sentinel.Processed
+		rows = rows[:n-1]
+	} else if n > 0 {
+		loaded.ExecutionID = wire.ExecutionOf(rows[0].Values)
+	}
+	current, err := currentRows(rows, loaded.ExecutionID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: instance %q: %w", ErrCorrupt, instanceID, err)
+	}
+	events, err := h.decodeRows(ctx, instanceID, current, loaded)
+	if err != nil {
+		return nil, err
+	}
+	loaded.State, loaded.Rows = history.NewState(events), len(events)
+	return loaded, nil
+}
+
+// currentRows returns the rows of the current execution: those up to the first row of another
+// one, which is left over from a longer, older execution.
+func currentRows(rows []storage.Row, executionID string) ([]storage.Row, error) {
+	for i, row := range rows {
+		if wire.ExecutionOf(row.Values) != executionID {
+			return rows[:i], nil
+		}
+		if row.RowKey != wire.RowKey(i) {
+			return nil, fmt.Errorf("row %d has the key %q", i, row.RowKey)
+		}
+	}
+	return rows, nil
+}
+
+// decodeRows decodes rows, with the payloads that were moved to blobs, and notes the blobs.
+func (h *Hub) decodeRows(ctx context.Context, id string, rows []storage.Row, loaded *History) ([]history.Event, error) {
+	events := make([]history.Event, len(rows))
+	var mu sync.Mutex
+	err := h.each(ctx, len(rows), func(ctx context.Context, i int) error {
+		columns := wire.Columns(rows[i].Values)
+		for column, blob := range wire.BlobColumns(columns) {
+			text, err := h.getPayload(ctx, blob)
+			if err != nil {
+				return fmt.Errorf("history row %s of instance %q: %w", rows[i].RowKey, id, err)
+			}
+			columns[column] = text
+			mu.Lock()
+			loaded.Blobs = append(loaded.Blobs, blob)
+			mu.Unlock()
+		}
+		var err error
+		if events[i], err = wire.DecodeEvent(columns); err != nil {
+			return fmt.Errorf("%w: row %s of instance %q: %w", ErrCorrupt, rows[i].RowKey, id, err)
+		}
+		return nil
+	})
+	return events, err
+}
+
+// Commit is a checkpoint of an instance's history.
+type Commit struct {
+	InstanceID  string
+	ExecutionID string
+	// FirstRow is where Events go: the number of rows that are stored, or 0 for another execution.
+	FirstRow int
+	Events   []history.Event
+	// ETag is the version of the sentinel that the checkpoint builds on, "" if there is none yet.
+	ETag storage.ETag
+	// Processed replaces the sentinel's list of processed messages.
+	Processed []string
+	// Now is the time noted on the sentinel.
+	Now time.Time
+}
+
+// Committed says what a checkpoint stored.
+type Committed struct {
+	// ETag is the sentinel's new version.
+	ETag storage.ETag
+	// Blobs are the payload blobs that were written.
+	Blobs []string
+	// InputURL and ResultURL refer to the blobs of the execution's input and result, "" if they
+	// are not in blobs.
+	InputURL, ResultURL string
+}
+
+// CommitHistory writes the events and moves the sentinel on, in one transaction or, if there are
+// many, in several, each of which builds on the one before. If another writer was there first,
+// the error is a *RefusedError; if the outcome stays unclear, ErrUnclear.
+func (h *Hub) CommitHistory(ctx context.Context, c Commit) (Committed, error) {
+	rows, done, err := h.prepareRows(ctx, c)
+	if err != nil {
+		return done, fmt.Errorf("commit history of instance %q: %w", c.InstanceID, err)
+	}
+	etag := c.ETag
+	batches := splitRows(rows)
+	for i, batch := range batches {
+		etag, err = h.commitBatch(ctx, c, batch, etag, i == len(batches)-1)
+		var refused *RefusedError
+		if errors.As(err, &refused) {
+			refused.Undo = refused.Undo && i == 0
+			if refused.Undo {
+				h.undoBlobs(ctx, done.Blobs)
+			}
+		}
+		if err != nil {
+			return done, err
+		}
+	}
+	done.ETag = etag
+	return done, nil
+}
+
+// undoBlobs removes the blobs of a checkpoint that was refused. What stays behind in spite of it
+// is found by a purge.
+func (h *Hub) undoBlobs(ctx context.Context, blobs []string) {
+	_ = h.DeletePayloads(ctx, blobs) // garbage at worst
+}
+
+// commitBatch sends one transaction, once, and finds out what became of it.
+func (h *Hub) commitBatch(
+	ctx context.Context, c Commit, batch []storage.Row, etag storage.ETag, last bool,
+) (storage.ETag, error) {
+	operations := make([]storage.Operation, 0, len(batch)+1)
+	for _, row := range batch {
+		operations = append(operations, storage.Operation{Action: storage.InsertOrReplace, Row: row})
+	}
+	sentinel := storage.Operation{Action: storage.Insert, Row: sentinelRow(c, last)}
+	if etag != "" {
+		sentinel.Action, sentinel.ETag = storage.Merge, etag
+	}
+	etags, err := h.Account.Tables.Transact(ctx, h.Names.HistoryTable(), append(operations, sentinel), true)
+	switch {
+	case err == nil:
+		return etags[len(etags)-1], nil
+	case refusal(err) && !storage.Ambiguous(err):
+		return "", &RefusedError{InstanceID: c.InstanceID, Undo: true, Err: err}
+	case !refusal(err) && !storage.Ambiguous(err):
+		return "", fmt.Errorf("commit history of instance %q: %w", c.InstanceID, err)
+	default:
+		return h.readBack(ctx, c, batch[0], err)
+	}
+}
+
+func refusal(err error) bool {
+	return errors.Is(err, storage.ErrPrecondition) || errors.Is(err, storage.ErrExists) || errors.Is(err, storage.ErrNotFound)
+}
+
+func sentinelRow(c Commit, last bool) storage.Row {
+	columns := wire.EncodeSentinel(wire.Sentinel{
+		ExecutionID: c.ExecutionID, Complete: last, CompletedAt: c.Now, Processed: c.Processed,
+	})
+	return storage.Row{PartitionKey: wire.EscapeKey(c.InstanceID), RowKey: wire.SentinelKey, Values: columns}
+}
+
+// readBack settles an unclear transaction: it took effect if its first row is there as we wrote
+// it.
+func (h *Hub) readBack(ctx context.Context, c Commit, first storage.Row, cause error) (storage.ETag, error) {
+	table := h.Names.HistoryTable()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTimeout)
+	defer cancel()
+	unclear := func(err error) error {
+		return fmt.Errorf("%w: instance %q: %w", ErrUnclear, c.InstanceID, errors.Join(cause, err))
+	}
+	// The sentinel is read first: if the row is ours after that, the version is at least ours, and
+	// one that is newer makes our next commit be refused, as it should.
+	sentinel, err := h.Account.Tables.Read(ctx, table, first.PartitionKey, wire.SentinelKey)
+	if err != nil {
+		return "", unclear(err)
+	}
+	stored, err := h.Account.Tables.Read(ctx, table, first.PartitionKey, first.RowKey)
+	if err != nil {
+		return "", unclear(err)
+	}
+	if wire.ExecutionOf(stored.Values) != c.ExecutionID ||
+		!sameTime(stored.Values[timestampColumn], first.Values[timestampColumn]) ||
+		wire.ExecutionOf(sentinel.Values) != c.ExecutionID {
+		return "", unclear(nil)
+	}
+	return sentinel.ETag, nil
+}
+
+const (
+	readBackTimeout = 15 * time.Second
+	timestampColumn = "_Timestamp"
+)
+
+func sameTime(a, b any) bool {
+	x, ok := a.(time.Time)
+	y, also := b.(time.Time)
+	return ok && also && x.Equal(y)
+}
+
+// Limits of one history transaction, beside the sentinel.
+const (
+	maxBatchRows  = storage.MaxTransaction - 1
+	maxBatchBytes = 3 << 20
+)
+
+// splitRows cuts rows into transactions.
+func splitRows(rows []storage.Row) [][]storage.Row {
+	var batches [][]storage.Row
+	begin, size := 0, 0
+	for i, row := range rows {
+		bytes := wire.EstimateBytes(row.Values)
+		if i > begin && (i-begin == maxBatchRows || size+bytes > maxBatchBytes) {
+			batches = append(batches, rows[begin:i])
+			begin, size = i, 0
+		}
+		size += bytes
+	}
+	return append(batches, rows[begin:])
+}
+
+// prepareRows encodes the events and stores their large columns as blobs.
+func (h *Hub) prepareRows(ctx context.Context, c Commit) ([]storage.Row, Committed, error) {
+	rows := make([]storage.Row, len(c.Events))
+	var done Committed
+	var moved []movedColumn
+	for i, event := range c.Events {
+		columns, err := wire.EncodeEvent(event, c.ExecutionID)
+		if err != nil {
+			return nil, done, err
+		}
+		key := wire.RowKey(c.FirstRow + i)
+		rows[i] = storage.Row{PartitionKey: wire.EscapeKey(c.InstanceID), RowKey: key, Values: columns}
+		for _, column := range wire.LargeColumnsOf(columns) {
+			name := wire.HistoryBlobName(c.InstanceID, key, string(event.Kind()), h.random8(), column)
+			text, _ := columns[column].(string)
+			moved = append(moved, movedColumn{name, text})
+			wire.SetBlob(columns, column, name)
+			done.note(h, event, column, name)
+		}
+	}
+	err := h.each(ctx, len(moved), func(ctx context.Context, i int) error {
+		return h.putPayload(ctx, moved[i].blob, moved[i].text)
+	})
+	return rows, done, err
+}
+
+type movedColumn struct{ blob, text string }
+
+// note remembers a blob, and whether it holds the execution's input or result.
+func (d *Committed) note(h *Hub, event history.Event, column, blob string) {
+	d.Blobs = append(d.Blobs, blob)
+	switch {
+	case event.Kind() == history.KindExecutionStarted && column == "Input":
+		d.InputURL = h.PayloadURL(blob)
+	case event.Kind() == history.KindExecutionCompleted && column == "Result":
+		d.ResultURL = h.PayloadURL(blob)
+	}
+}
+
+// random8 returns 8 random hexadecimal digits of which the first is below 8, the form .NET uses.
+func (h *Hub) random8() string {
+	id := h.options.NewID()
+	return fmt.Sprintf("%02X%X", id[0]&0x7F, id[1:4])
+}

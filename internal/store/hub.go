@@ -1,0 +1,84 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"strings"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// Options adjusts a Hub. The zero value means all defaults.
+type Options struct {
+	// Base64 makes messages go out in Base64, for hubs shared with 1.x engines. Both forms are
+	// always read.
+	Base64 bool
+	// Concurrency is how many requests one operation sends at a time. Default 16.
+	Concurrency int
+	// NewID returns a new random id. Default: uuid.New.
+	NewID func() uuid.UUID
+}
+
+// Hub gives access to everything one task hub stores. Its methods may be called concurrently.
+type Hub struct {
+	// Names are the names of the hub's resources.
+	Names wire.Names
+	// Partitions is the number of control queues.
+	Partitions int
+	// Account is where the hub lives.
+	Account storage.Account
+
+	options   Options
+	sequence  atomic.Int64
+	container atomic.Bool // the payload container is known to exist
+}
+
+// New returns the hub of the given names in an account. It sends nothing.
+func New(account storage.Account, names wire.Names, partitions int, options Options) *Hub {
+	options.Concurrency = cmp.Or(options.Concurrency, 16)
+	if options.NewID == nil {
+		options.NewID = uuid.New
+	}
+	return &Hub{Names: names, Partitions: partitions, Account: account, options: options}
+}
+
+// NewID returns a new id of 32 hexadecimal digits, the form of instance and execution ids.
+func (h *Hub) NewID() string { return strings.ReplaceAll(h.options.NewID().String(), "-", "") }
+
+// NewGUID returns a new id with hyphens, the form of message ids.
+func (h *Hub) NewGUID() string { return h.options.NewID().String() }
+
+// ControlQueueOf returns the control queue of an instance.
+func (h *Hub) ControlQueueOf(instanceID string) string {
+	return h.Names.ControlQueue(wire.PartitionOf(instanceID, h.Partitions))
+}
+
+// each calls f for 0 to n−1, a bounded number at a time, and returns the first error in that
+// order. All calls are made, whatever the others return.
+func (h *Hub) each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+	errs := make([]error, n)
+	if n == 1 {
+		return f(ctx, 0)
+	}
+	var group run.Group
+	var next atomic.Int64
+	for range min(n, h.options.Concurrency) {
+		group.Go(ctx, "store: parallel requests", func(ctx context.Context) {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				errs[i] = f(ctx, i)
+			}
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// Sent is a message that was put into a queue.
+type Sent struct {
+	Queue   string
+	Receipt storage.Receipt
+	// Blob is the payload blob that holds the message, "" if the queue itself does.
+	Blob string
+}
+
+// QueueOf returns the queue a message belongs into.
+func (h *Hub) QueueOf(m *wire.Message) string {
+	if m.Event.Kind() == history.KindTaskScheduled {
+		return h.Names.WorkItemQueue()
+	}
+	return h.ControlQueueOf(m.Target.InstanceID)
+}
+
+// Send puts a message into the queue it belongs into; it becomes visible after delay. The
+// message gets its id, unless it has one, and its sequence number. A message that is too large
+// for the queue goes into a blob first.
+func (h *Hub) Send(ctx context.Context, m *wire.Message, delay time.Duration) (Sent, error) {
+	m.SequenceNumber = h.sequence.Add(1)
+	if m.ActivityID == "" {
+		m.ActivityID = h.NewGUID()
+	}
+	sent := Sent{Queue: h.QueueOf(m)}
+	text, err := wire.EncodeMessage(m)
+	if err != nil {
+		return sent, err
+	}
+	if len(text) > wire.InlineLimit {
+		name := wire.MessageBlobName(m)
+		if err := h.putPayload(ctx, name, text); err != nil {
+			return sent, err
+		}
+		sent.Blob, text = name, wire.EncodePointer(name)
+	}
+	if h.options.Base64 {
+		text = wire.Base64(text)
+	}
+	sent.Receipt, err = h.Account.Queues.Put(ctx, sent.Queue, text, max(delay, 0))
+	if err != nil {
+		return sent, fmt.Errorf("send %s to instance %q: %w", m.Event.Kind(), m.Target.InstanceID, err)
+	}
+	return sent, nil
+}
+
+// Outgoing is a message to be sent with a delay.
+type Outgoing struct {
+	Message *wire.Message
+	Delay   time.Duration
+}
+
+// SendAll sends messages side by side. What was sent is returned in any case, for Unsend.
+func (h *Hub) SendAll(ctx context.Context, messages []Outgoing) ([]Sent, error) {
+	sent := make([]Sent, len(messages))
+	err := h.each(ctx, len(messages), func(ctx context.Context, i int) error {
+		var err error
+		sent[i], err = h.Send(ctx, messages[i].Message, messages[i].Delay)
+		return err
+	})
+	return slices.DeleteFunc(sent, func(s Sent) bool { return s.Receipt.ID == "" }), err
+}
+
+// Unsend takes messages back. Those that somebody has already taken stay; receivers tolerate
+// them.
+func (h *Hub) Unsend(ctx context.Context, sent []Sent) error {
+	return h.each(ctx, len(sent), func(ctx context.Context, i int) error {
+		err := h.Account.Queues.Delete(ctx, sent[i].Queue, sent[i].Receipt.ID, sent[i].Receipt.PopReceipt)
+		if err == nil && sent[i].Blob != "" {
+			err = h.DeletePayloads(ctx, []string{sent[i].Blob})
+		}
+		if gone(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+// Received is a message taken from a queue.
+type Received struct {
+	storage.Message
+	Queue string
+	// Content is what the message says, nil if Err says why it cannot be read.
+	Content *wire.Message
+	Err     error
+}
+
+// Receive takes up to limit messages from a queue, hides them for visibility and decodes them,
+// in the order in which they were sent as far as the service and the senders tell. Date is the
+// service's clock.
+func (h *Hub) Receive(
+	ctx context.Context, queue string, limit int, visibility time.Duration,
+) (received []Received, date time.Time, err error) {
+	batch, err := h.Account.Queues.Get(ctx, queue, limit, visibility)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	received = make([]Received, len(batch.Messages))
+	for i, message := range batch.Messages {
+		received[i] = Received{Message: message, Queue: queue}
+	}
+	// Each message carries its own error, so that one that cannot be read holds up no other.
+	_ = h.each(ctx, len(received), func(ctx context.Context, i int) error {
+		received[i].Content, received[i].Err = h.decode(ctx, received[i].Text)
+		return nil
+	})
+	slices.SortStableFunc(received, func(a, b Received) int {
+		return cmp.Or(a.InsertedOn.Compare(b.InsertedOn), cmp.Compare(a.sequence(), b.sequence()))
+	})
+	return received, batch.Date, nil
+}
+
+func (r *Received) sequence() int64 {
+	if r.Content == nil {
+		return 0
+	}
+	return r.Content.SequenceNumber
+}
+
+func (h *Hub) decode(ctx context.Context, text string) (*wire.Message, error) {
+	m, blob, err := wire.DecodeMessage(text)
+	if err != nil || blob == "" {
+		return m, err
+	}
+	if text, err = h.getPayload(ctx, blob); err != nil {
+		return nil, err
+	}
+	m, blob, err = wire.DecodeMessage(text)
+	if err == nil && blob != "" {
+		err = fmt.Errorf("%w: blob refers to another blob", wire.ErrMalformed)
+	}
+	return m, err
+}

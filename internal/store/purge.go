@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// Purge removes everything stored about an instance: its history of all executions, its payload
+// blobs and, last, its status row, so that a purge that was cut off can be repeated. It does not
+// look at the instance's status.
+func (h *Hub) Purge(ctx context.Context, instanceID string) error {
+	if err := h.purgeHistory(ctx, instanceID); err != nil {
+		return fmt.Errorf("purge history of instance %q: %w", instanceID, err)
+	}
+	if err := h.purgeBlobs(ctx, instanceID); err != nil {
+		return fmt.Errorf("purge payloads of instance %q: %w", instanceID, err)
+	}
+	err := h.Account.Tables.Delete(ctx, h.Names.InstancesTable(), wire.EscapeKey(instanceID), "", storage.AnyETag)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("purge status of instance %q: %w", instanceID, err)
+	}
+	return nil
+}
+
+func (h *Hub) purgeHistory(ctx context.Context, instanceID string) error {
+	rows, _, err := storage.All(ctx, h.Account.Tables, h.Names.HistoryTable(), storage.Query{
+		Filter:  storage.Compare{Column: "PartitionKey", Operator: storage.Equal, Value: wire.EscapeKey(instanceID)},
+		Columns: []string{"PartitionKey", "RowKey"},
+	})
+	if err != nil {
+		return err
+	}
+	batches := slices.Collect(slices.Chunk(rows, storage.MaxTransaction))
+	return h.each(ctx, len(batches), func(ctx context.Context, i int) error {
+		return h.deleteRows(ctx, batches[i])
+	})
+}
+
+// deleteRows deletes rows in one transaction; where one of them is gone, one by one.
+func (h *Hub) deleteRows(ctx context.Context, rows []storage.Row) error {
+	operations := make([]storage.Operation, len(rows))
+	for i, row := range rows {
+		keys := storage.Row{PartitionKey: row.PartitionKey, RowKey: row.RowKey}
+		operations[i] = storage.Operation{Action: storage.Delete, Row: keys, ETag: storage.AnyETag}
+	}
+	_, err := h.Account.Tables.Transact(ctx, h.Names.HistoryTable(), operations, false)
+	if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	for _, row := range rows {
+		err := h.Account.Tables.Delete(ctx, h.Names.HistoryTable(), row.PartitionKey, row.RowKey, storage.AnyETag)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// purgeBlobs deletes the blobs of the instance and of no other one whose id begins alike: message
+// blobs are named by the raw id, history blobs by the escaped one, and no further slash follows.
+func (h *Hub) purgeBlobs(ctx context.Context, instanceID string) error {
+	prefixes := []string{instanceID + "/"}
+	if key := wire.EscapeKey(instanceID); key != instanceID {
+		prefixes = append(prefixes, key+"/")
+	}
+	for _, prefix := range prefixes {
+		names, err := h.Account.Blobs.ListBlobs(ctx, h.Names.LargeMessages(), prefix)
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		names = slices.DeleteFunc(names, func(name string) bool {
+			return strings.Contains(strings.TrimPrefix(name, prefix), "/")
+		})
+		if err := h.DeletePayloads(ctx, names); err != nil {
+			return err
+		}
+	}
+	return nil
+}

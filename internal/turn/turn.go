@@ -1,0 +1,240 @@
+package turn
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/failure"
+	"github.com/durafleet/durafleet/orchestration"
+)
+
+// Limits bounds what one instance may do.
+type Limits struct {
+	// Generations is how many times in a row an instance may continue as new within one turn
+	// without consuming an event. Default 100.
+	Generations int
+	// History is how many events the history of one execution may have. Default 100,000.
+	History int
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Generations = cmp.Or(l.Generations, 100)
+	l.History = cmp.Or(l.History, 100_000)
+	return l
+}
+
+// Input is what a turn is computed from.
+type Input struct {
+	// State is the stored history of the current execution, empty for a new one. The turn
+	// appends to it.
+	State *history.State
+	// Execution has been replayed to the end of State. The turn advances it.
+	Execution *orchestration.Execution
+	// Events are the new events in the order in which they take effect. For a new execution the
+	// first is its ExecutionStarted.
+	Events []history.Event
+	// Now is the current time.
+	Now time.Time
+	// NewExecution returns an execution of the same orchestration that has seen nothing; it runs
+	// the next generation.
+	NewExecution func() *orchestration.Execution
+	// NewID returns a new execution id.
+	NewID func() string
+	// FailDivergent ends an instance whose code does not match its history as Failed instead of
+	// returning the *orchestration.NonDeterminismError.
+	FailDivergent bool
+	Limits        Limits
+}
+
+// Outcome is the result of a turn. Nothing of it has been stored or sent.
+type Outcome struct {
+	// State is the history after the turn; its last len(New) events are New.
+	State *history.State
+	New   []history.Event
+	// Replaced says that the instance continued as new: New is the whole history of another
+	// execution and is stored from the first row on.
+	Replaced bool
+	// Execution is the live execution that State belongs to.
+	Execution *orchestration.Execution
+	// Messages are the messages to send.
+	Messages []Message
+	// CustomStatus is the stored text of the custom status, nil if there is none.
+	CustomStatus *string
+	// Completed is the end of the instance, nil while it is alive.
+	Completed *history.ExecutionCompleted
+	// Suspended says that the instance is suspended.
+	Suspended bool
+	// Divergence is set if FailDivergent turned it into a failure of the instance.
+	Divergence error
+}
+
+// Instance identifies the execution the outcome belongs to.
+func (o *Outcome) Instance() history.Instance { return o.State.Started().Instance }
+
+// Run computes a turn. On a *orchestration.NonDeterminismError the instance has to be held: the
+// Input's State and Execution are of no use any more and nothing may be stored.
+func Run(in Input) (*Outcome, error) {
+	in.Limits = in.Limits.withDefaults()
+	r := &runner{in: in, out: &Outcome{State: in.State, Execution: in.Execution}}
+	decision, err := r.episode(in.Events)
+	if err != nil {
+		return nil, err
+	}
+	idle := 0
+	for decision.Complete() != nil && decision.Complete().ContinueAsNew != nil {
+		carried := len(decision.Complete().ContinueAsNew.Carried)
+		if decision, err = r.nextGeneration(decision); err != nil {
+			return nil, err
+		}
+		idle = r.stillIdle(idle, carried, decision)
+		if idle > in.Limits.Generations {
+			decision = r.fail(fmt.Errorf("%w: %d generations in a row consumed no event", errRestless, idle))
+		}
+	}
+	if r.out.State.Len()+len(decision.Actions) >= in.Limits.History && decision.Complete() == nil {
+		decision = r.fail(fmt.Errorf("%w: it has %d events, the limit is %d",
+			errLongHistory, r.out.State.Len(), in.Limits.History))
+	}
+	r.settle(decision)
+	return r.out, nil
+}
+
+var (
+	errRestless    = errors.New("the orchestrator continues as new without ever waiting")
+	errLongHistory = errors.New("the history of the instance is too long; continue as new in time")
+)
+
+type runner struct {
+	in  Input
+	out *Outcome
+	at  time.Time // the current time of the episode
+}
+
+// episode begins an episode with the given events and runs the code over it.
+func (r *runner) episode(events []history.Event) (orchestration.Decision, error) {
+	r.at = episodeTime(r.in.Now, r.out.State, events)
+	batch := []history.Event{&history.OrchestratorStarted{Header: r.header(history.NoEventID)}}
+	r.record(batch[0])
+	for _, e := range events {
+		if r.record(e) {
+			batch = append(batch, e)
+		}
+	}
+	return r.advance(batch)
+}
+
+func (r *runner) advance(batch []history.Event) (orchestration.Decision, error) {
+	decision, err := r.out.Execution.Advance(batch)
+	if err == nil {
+		return decision, nil
+	}
+	if !r.in.FailDivergent || !errors.Is(err, orchestration.ErrNonDeterminism) {
+		return decision, err
+	}
+	return r.diverged(err), nil
+}
+
+// diverged ends the instance because its code does not match its history.
+func (r *runner) diverged(err error) orchestration.Decision {
+	r.out.Divergence = err
+	return r.fail(err)
+}
+
+// record appends an event to the history and reports whether it was new.
+func (r *runner) record(e history.Event) bool {
+	if r.out.State.Append(e) != nil {
+		return false
+	}
+	r.out.New = append(r.out.New, e)
+	return true
+}
+
+func (r *runner) header(id int32) history.Header {
+	return history.Header{EventID: id, Timestamp: r.at}
+}
+
+// episodeTime is the orchestrator's current time in an episode: now, but later than any episode
+// before it and not before a timer that is taken as due.
+func episodeTime(now time.Time, state *history.State, events []history.Event) time.Time {
+	now = now.UTC().Truncate(history.Tick)
+	if last := state.LatestTime(); !now.After(last) {
+		now = last.Add(history.Tick)
+	}
+	for _, e := range events {
+		if fired, ok := e.(*history.TimerFired); ok && fired.FireAt.After(now) {
+			now = fired.FireAt
+		}
+	}
+	return now
+}
+
+// fail drops what the code decided and ends the instance as Failed.
+func (r *runner) fail(err error) orchestration.Decision {
+	details := failure.FromError(err)
+	return orchestration.Decision{
+		CustomStatus: r.out.Execution.CustomStatus(),
+		Actions: []orchestration.Action{&orchestration.CompleteAction{
+			ID:      r.out.State.NextActionID(),
+			Status:  history.Failed,
+			Result:  history.Text(details.Message),
+			Failure: details,
+		}},
+	}
+}
+
+// nextGeneration sends what the ending generation decided and starts the next one.
+func (r *runner) nextGeneration(decision orchestration.Decision) (orchestration.Decision, error) {
+	actions := decision.Actions
+	end := decision.Complete().ContinueAsNew
+	for _, action := range actions[:len(actions)-1] {
+		r.act(action)
+	}
+	r.out.Execution.Close()
+	before := r.out.State.Started()
+	r.out.State, r.out.New, r.out.Replaced = &history.State{}, nil, true
+	r.out.Execution = r.in.NewExecution()
+
+	next := *before
+	next.Header = r.header(history.NoEventID)
+	next.Instance.ExecutionID = r.in.NewID()
+	next.Input = end.Input
+	next.Generation, next.ScheduledStart = nil, nil
+	if end.Version != nil {
+		next.Version = *end.Version
+	}
+	events := []history.Event{&next}
+	for _, carried := range end.Carried {
+		events = append(events, carried)
+	}
+	if end.Suspended != nil {
+		events = append(events, end.Suspended)
+	}
+	decision, err := r.episode(events)
+	if err == nil {
+		r.record(&history.OrchestratorCompleted{Header: r.header(history.NoEventID)})
+	}
+	return decision, err
+}
+
+// stillIdle counts generations in a row that consumed no event.
+func (r *runner) stillIdle(idle, carried int, decision orchestration.Decision) int {
+	end := decision.Complete()
+	if end == nil || end.ContinueAsNew == nil || len(end.ContinueAsNew.Carried) < carried {
+		return 0
+	}
+	return idle + 1
+}
+
+// settle records the last generation's decisions and the end of the turn.
+func (r *runner) settle(decision orchestration.Decision) {
+	for _, action := range decision.Actions {
+		r.act(action)
+	}
+	r.record(&history.OrchestratorCompleted{Header: r.header(history.NoEventID)})
+	r.out.CustomStatus = decision.CustomStatus
+	r.out.Suspended = r.out.State.Suspended()
+	r.out.Completed = r.out.State.Completed()
+}
