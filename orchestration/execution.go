@@ -324,9 +324,7 @@ func (x *Execution) terminate(e *history.ExecutionTerminated) {
 		}
 		x.nextID, x.outcome = x.outcome.ID, nil
 	}
-	if !x.replaying {
-		clear(x.actions)
-	}
+	clear(x.actions) // records of them are let pass, see match
 	x.suspended, x.held = false, nil
 	x.end(&CompleteAction{Status: history.Terminated, Result: e.Reason})
 }
