@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -87,7 +86,3 @@ func tagsText(tags map[string]string) string {
 	w.tags(tags)
 	return string(w.buf)
 }
-
-// ValidJSON reports whether a text is JSON. Outputs of failed, terminated, suspended and resumed
-// instances often are not.
-func ValidJSON(text string) bool { return json.Valid([]byte(text)) }

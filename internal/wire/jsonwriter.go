@@ -274,7 +274,7 @@ const hexDigits = "0123456789abcdef"
 // text writes a JSON string with the escapes .NET uses, and escapes the two characters that XML
 // does not allow. Bytes that are not UTF-8 become U+FFFD.
 func (w *jsonWriter) text(s string) {
-	b := append(w.buf, '"')
+	w.buf = append(w.buf, '"')
 	start := 0
 	for i := 0; i < len(s); {
 		r, size := rune(s[i]), 1
@@ -283,18 +283,18 @@ func (w *jsonWriter) text(s string) {
 		}
 		invalid := r == utf8.RuneError && size == 1
 		if invalid || escapedInJSON(r) {
-			b = append(b, s[start:i]...)
+			w.buf = append(w.buf, s[start:i]...)
 			if invalid {
-				b = append(b, "\uFFFD"...)
+				w.buf = append(w.buf, "\uFFFD"...)
 			} else {
-				b = appendEscape(b, r)
+				w.buf = appendEscape(w.buf, r)
 			}
 			start = i + size
 		}
 		i += size
 	}
-	b = append(b, s[start:]...)
-	w.buf = append(b, '"')
+	w.buf = append(w.buf, s[start:]...)
+	w.buf = append(w.buf, '"')
 }
 
 func escapedInJSON(r rune) bool {

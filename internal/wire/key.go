@@ -121,7 +121,7 @@ func EscapePrefixRange(prefix string) (from, to string) {
 	for rest := from; rest != ""; {
 		r, size := utf8.DecodeLastRuneInString(rest)
 		rest = rest[:len(rest)-size]
-		if next, ok := nextRune(r); ok && !(r == utf8.RuneError && size == 1) {
+		if next, ok := nextRune(r); ok && (r != utf8.RuneError || size > 1) {
 			return from, rest + string(next)
 		}
 	}

@@ -45,8 +45,11 @@ func membersOf(e history.Event) []member {
 		return []member{{"Reason", e.Reason}}
 	case *history.TaskScheduled:
 		return []member{
-			{"Name", e.Name}, {"Version", e.Version}, {"Input", e.Input},
-			{"ParentTraceContext", e.ParentTrace}, {"Tags", tagMap(e.Tags)},
+			{"Name", e.Name},
+			{"Version", e.Version},
+			{"Input", e.Input},
+			{"ParentTraceContext", e.ParentTrace},
+			{"Tags", tagMap(e.Tags)},
 		}
 	case *history.TaskCompleted:
 		return []member{{"TaskScheduledId", e.TaskID}, {"Result", e.Result}}
@@ -61,8 +64,12 @@ func otherMembers(e history.Event) []member {
 	switch e := e.(type) {
 	case *history.SubOrchestrationCreated:
 		return []member{
-			{"Name", e.Name}, {"Version", e.Version}, {"InstanceId", e.InstanceID}, {"Input", e.Input},
-			{"ClientSpanId", e.ClientSpanID}, {"Tags", tagMap(e.Tags)},
+			{"Name", e.Name},
+			{"Version", e.Version},
+			{"InstanceId", e.InstanceID},
+			{"Input", e.Input},
+			{"ClientSpanId", e.ClientSpanID},
+			{"Tags", tagMap(e.Tags)},
 		}
 	case *history.SubOrchestrationCompleted:
 		return []member{{"TaskScheduledId", e.TaskID}, {"Result", e.Result}}
@@ -80,8 +87,10 @@ func otherMembers(e history.Event) []member {
 		return []member{{"State", rawObject{e.State}}}
 	case *history.ExecutionRewound:
 		return []member{
-			{"Reason", e.Reason}, {"ParentExecutionId", e.ParentExecutionID},
-			{"InstanceId", e.InstanceID}, {"ParentTraceContext", e.ParentTrace},
+			{"Reason", e.Reason},
+			{"ParentExecutionId", e.ParentExecutionID},
+			{"InstanceId", e.InstanceID},
+			{"ParentTraceContext", e.ParentTrace},
 		}
 	default:
 		return nil

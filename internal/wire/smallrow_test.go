@@ -1,0 +1,126 @@
+package wire_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+func TestSentinel(t *testing.T) {
+	t.Parallel()
+	c := wire.EncodeSentinel(wire.Sentinel{ExecutionID: "e", CompletedAt: created})
+	want := wire.Columns{"ExecutionId": "e", "IsCheckpointComplete": false, "DurafleetProcessed": ""}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("incomplete checkpoint (-want +got):\n%s", diff)
+	}
+	c = wire.EncodeSentinel(wire.Sentinel{
+		ExecutionID: "e", Complete: true, CompletedAt: created, Processed: []string{activityID, "junk"},
+	})
+	want = wire.Columns{
+		"ExecutionId": "e", "IsCheckpointComplete": true, "CheckpointCompletedTimestamp": created,
+		"DurafleetProcessed": "eh8MUmweTw6bey1qjJ4fMA",
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("complete checkpoint (-want +got):\n%s", diff)
+	}
+}
+
+// The list of processed messages fits its column and is dropped when it makes no sense.
+func TestSentinel_Processed(t *testing.T) {
+	t.Parallel()
+	ids := make([]string, wire.MaxProcessed+1)
+	for i := range ids {
+		ids[i] = uuid.NewSHA1(uuid.Nil, []byte{byte(i), byte(i >> 8)}).String()
+	}
+	c := wire.EncodeSentinel(wire.Sentinel{Processed: ids})
+	full := c["DurafleetProcessed"].(string)
+	if n := wire.UTF16Bytes(full); n >= 65536 {
+		t.Errorf("the list takes %d bytes", n)
+	}
+	s, err := wire.DecodeSentinel(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(ids[1:], s.Processed); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, bad := range []any{"x", full + "A", full + full[:22], strings.Repeat("*", 22), strings.Repeat("B", 22), int32(3), nil} {
+		s, err := wire.DecodeSentinel(wire.Columns{"ExecutionId": "e", "DurafleetProcessed": bad})
+		if err != nil || s.Processed != nil || s.ExecutionID != "e" {
+			t.Errorf("%v: got %v, error %v", bad, s, err)
+		}
+	}
+}
+
+func TestDecodeSentinel_Errors(t *testing.T) {
+	t.Parallel()
+	for column, value := range map[string]any{
+		"ExecutionId": int32(1), "IsCheckpointComplete": "true", "CheckpointCompletedTimestamp": "now",
+	} {
+		if _, err := wire.DecodeSentinel(wire.Columns{column: value}); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: got error %v", column, err)
+		}
+	}
+}
+
+func TestPartition(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff(wire.Columns{"IsDraining": false}, wire.EncodePartition(wire.Partition{ID: "q"})); diff != "" {
+		t.Errorf("new row (-want +got):\n%s", diff)
+	}
+	want := wire.Partition{
+		ID: "q", CurrentOwner: "a", NextOwner: "b", OwnedSince: created, LastRenewal: created.Add(1e9),
+		ExpiresAt: created.Add(3e10), Draining: true,
+	}
+	got, err := wire.DecodePartition("q", wire.EncodePartition(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for column, value := range map[string]any{"CurrentOwner": true, "ExpiresAt": "now", "IsDraining": int32(1)} {
+		if _, err := wire.DecodePartition("q", wire.Columns{column: value}); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: got error %v", column, err)
+		}
+	}
+}
+
+func TestAppLeaseInfo(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]wire.AppLeaseInfo{
+		`{}`:                                   {},
+		`{"OwnerId":"o","DesiredSwapId":null}`: {OwnerID: "o"},
+		`{"OwnerId":null,"DesiredSwapId":"d"}`: {DesiredSwapID: "d"},
+		`{"OwnerId":"o","DesiredSwapId":"d"}`:  {OwnerID: "o", DesiredSwapID: "d"},
+	} {
+		got, err := wire.DecodeAppLeaseInfo(text)
+		if err != nil || got != want || wire.EncodeAppLeaseInfo(got) != text {
+			t.Errorf("%s: got %+v, error %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "[]", `{"OwnerId":{}}`} {
+		if _, err := wire.DecodeAppLeaseInfo(text); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%q: got error %v", text, err)
+		}
+	}
+}
+
+func TestHubInfo(t *testing.T) {
+	t.Parallel()
+	got, err := wire.DecodeHubInfo("\uFEFF" + `{"TaskHubName":"H","CreatedAt":"2025-03-04T10:20:30.4455667Z","PartitionCount":4}`)
+	want := wire.HubInfo{TaskHubName: "H", CreatedAt: created, PartitionCount: 4}
+	if err != nil || got != want {
+		t.Errorf("got %+v, error %v", got, err)
+	}
+	for _, text := range []string{"", `{"PartitionCount":"x"}`, `{"CreatedAt":"x"}`} {
+		if _, err := wire.DecodeHubInfo(text); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%q: got error %v", text, err)
+		}
+	}
+}
