@@ -1,0 +1,95 @@
+// Package tablelease keeps partition leases in a storage table, in the rows and columns of
+// DurableTask.AzureStorage's table partition manager.
+package tablelease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/partition"
+)
+
+// Store is a partition.Store on a table. It may be used concurrently.
+type Store struct {
+	tables storage.Tables
+	table  string
+}
+
+var _ partition.Store = (*Store)(nil)
+
+// New returns the store for a hub's Partitions table. It sends nothing.
+func New(tables storage.Tables, table string) *Store {
+	return &Store{tables: tables, table: table}
+}
+
+// Create adds the row of a partition that nobody has owned yet. A row that exists is left alone,
+// so Create may be repeated.
+func (s *Store) Create(ctx context.Context, id string) error {
+	row := storage.Row{RowKey: id, Values: wire.EncodePartition(wire.Partition{ID: id})}
+	_, err := s.tables.Insert(ctx, s.table, row)
+	if err != nil && !errors.Is(err, storage.ErrExists) {
+		return fmt.Errorf("create partition %s: %w", id, err)
+	}
+	return nil
+}
+
+// List implements partition.Store.
+func (s *Store) List(ctx context.Context) (partition.Listing, error) {
+	rows, date, err := storage.All(ctx, s.tables, s.table, storage.Query{})
+	if err != nil {
+		return partition.Listing{}, fmt.Errorf("list partitions: %w", err)
+	}
+	listing := partition.Listing{Date: date}
+	for _, row := range rows {
+		p, err := wire.DecodePartition(row.RowKey, row.Values)
+		if err != nil {
+			listing.Unreadable = append(listing.Unreadable, fmt.Errorf("partition %s: %w", row.RowKey, err))
+			continue
+		}
+		listing.Leases = append(listing.Leases, leaseOf(p, row))
+	}
+	return listing, nil
+}
+
+// Replace implements partition.Store. Columns that are empty vanish from the row.
+func (s *Store) Replace(ctx context.Context, lease partition.Lease) (bool, error) {
+	if lease.Version == "" {
+		// The table would take it for an unconditional write.
+		return false, fmt.Errorf("write partition %s: the lease was not read from a store", lease.ID)
+	}
+	row := storage.Row{RowKey: lease.ID, Values: wire.EncodePartition(wire.Partition{
+		ID:           lease.ID,
+		CurrentOwner: lease.CurrentOwner,
+		NextOwner:    lease.NextOwner,
+		OwnedSince:   lease.OwnedSince,
+		LastRenewal:  lease.LastRenewal,
+		ExpiresAt:    lease.ExpiresAt,
+		Draining:     lease.Draining,
+	})}
+	_, err := s.tables.Replace(ctx, s.table, row, storage.ETag(lease.Version))
+	switch {
+	case errors.Is(err, storage.ErrPrecondition), errors.Is(err, storage.ErrNotFound):
+		// Also when an earlier try of the same request met its own change: the caller reads again.
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("write partition %s: %w", lease.ID, err)
+	}
+	return true, nil
+}
+
+func leaseOf(p wire.Partition, row storage.Row) partition.Lease {
+	return partition.Lease{
+		ID:           p.ID,
+		CurrentOwner: p.CurrentOwner,
+		NextOwner:    p.NextOwner,
+		OwnedSince:   p.OwnedSince,
+		LastRenewal:  p.LastRenewal,
+		ExpiresAt:    p.ExpiresAt,
+		Draining:     p.Draining,
+		Written:      row.Timestamp,
+		Version:      string(row.ETag),
+	}
+}

@@ -1,0 +1,266 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/durafleet/durafleet/internal/run"
+)
+
+// tenure is one time of owning a partition, from the claim until its Serve has returned for good.
+// Its context ends once and is never revived: a partition that was lost is served again under a
+// new tenure.
+type tenure struct {
+	id    string
+	opts  *Options
+	log   *slog.Logger
+	since time.Time
+	beat  Heartbeat
+
+	own context.Context
+	end context.CancelCauseFunc
+	// drain is closed by startDrain, under mu.
+	drain chan struct{}
+
+	mu sync.Mutex
+	// deadline is the local time at which ownership cannot be proven any more.
+	deadline time.Time
+	// sent is the last renewal that was sent, and what it is worth if it took effect.
+	sent struct{ expiresAt, deadline time.Time }
+	// drainUntil is when the drain times out; zero before the drain.
+	drainUntil time.Time
+	// cut ends the running Serve only; nil while none runs.
+	cut context.CancelCauseFunc
+	// cutAt is when the running Serve was told to return; zero before.
+	cutAt time.Time
+	stuck bool
+}
+
+func newTenure(ctx context.Context, opts *Options, id string, deadline time.Time) *tenure {
+	own, end := context.WithCancelCause(ctx)
+	return &tenure{
+		id: id, opts: opts, log: opts.Logger.With("partition", id), since: time.Now(),
+		own: own, end: end, drain: make(chan struct{}), deadline: deadline,
+	}
+}
+
+// extend moves the end of the tenure after a renewal. One that is over stays over.
+func (t *tenure) extend(deadline time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if deadline.After(t.deadline) && time.Now().Before(t.deadline) {
+		t.deadline = deadline
+	}
+}
+
+// sending notes a renewal that is about to be sent.
+func (t *tenure) sending(expiresAt, deadline time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent.expiresAt, t.sent.deadline = expiresAt, deadline
+}
+
+// settle makes up for the reply to a renewal that was lost: the row, as read, shows that the
+// renewal took effect.
+func (t *tenure) settle(expiresAt time.Time) {
+	t.mu.Lock()
+	sent := t.sent
+	t.mu.Unlock()
+	if sent.expiresAt.Equal(expiresAt) {
+		t.extend(sent.deadline)
+	}
+}
+
+// lose ends the tenure because the partition is, or may be, somebody else's.
+func (t *tenure) lose(why string) {
+	t.mu.Lock()
+	ended := t.finish(ErrLost)
+	t.mu.Unlock()
+	if ended {
+		t.note(slog.LevelWarn, why)
+	}
+}
+
+// finish ends the tenure's context, and with it Serve's, and reports whether it was still open.
+// The caller holds mu.
+func (t *tenure) finish(cause error) bool {
+	if t.own.Err() != nil {
+		return false
+	}
+	t.end(cause)
+	if t.cutAt.IsZero() {
+		t.cutAt = time.Now()
+	}
+	return true
+}
+
+// note tells people and tests what has happened. The caller does not hold mu.
+func (t *tenure) note(level slog.Level, what string) {
+	t.log.Log(context.Background(), level, what, "cause", context.Cause(t.own))
+	t.opts.OnChange()
+}
+
+// startDrain tells Serve to finish. Further calls do nothing.
+func (t *tenure) startDrain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.drainUntil.IsZero() {
+		t.drainUntil = time.Now().Add(t.opts.DrainTimeout)
+		close(t.drain)
+	}
+}
+
+func (t *tenure) hold() Hold {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.stuck:
+		return Stuck
+	case t.own.Err() != nil:
+		return Ending
+	case !t.drainUntil.IsZero():
+		return Draining
+	}
+	return Serving
+}
+
+// run serves the partition until the tenure is over and Serve has returned.
+func (t *tenure) run(group *run.Group) {
+	defer t.end(errReturned)
+	for failures := 0; !t.over(); {
+		started := time.Now()
+		err := t.serve(group)
+		if t.over() {
+			t.logReturn(err)
+			return
+		}
+		if time.Since(started) >= t.opts.StallAfter && !errors.Is(err, ErrStalled) {
+			failures = 0
+		}
+		failures++
+		pause := run.Backoff(failures, 250*time.Millisecond, 15*time.Second)
+		t.log.Error("reader returned without being asked to, it is started again",
+			"error", err, "failures", failures, "pause", pause)
+		t.pause(pause)
+	}
+}
+
+// logReturn reports an error of a Serve that was asked to return. That its context ended is none.
+func (t *tenure) logReturn(err error) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(t.own)) {
+		return
+	}
+	t.log.Error("reader failed while it ended", "error", err)
+}
+
+// over reports whether Serve is not to be started again.
+func (t *tenure) over() bool {
+	select {
+	case <-t.drain:
+		return true
+	default:
+	}
+	t.check(time.Now())
+	return t.own.Err() != nil
+}
+
+func (t *tenure) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.drain:
+	case <-t.own.Done():
+	}
+}
+
+// serve runs Serve once and watches over it until it returns.
+func (t *tenure) serve(group *run.Group) error {
+	ctx, cut := context.WithCancelCause(t.own)
+	defer cut(errReturned)
+	t.beat.Beat()
+	t.setCut(cut)
+	defer t.setCut(nil)
+	returned := make(chan error, 1)
+	group.Go(ctx, "partition "+t.id, func(ctx context.Context) {
+		returned <- t.protect(ctx)
+	})
+	timer := time.NewTimer(t.check(time.Now()))
+	defer timer.Stop()
+	for {
+		select {
+		case err := <-returned:
+			if cause := context.Cause(ctx); errors.Is(cause, ErrStalled) {
+				return cause
+			}
+			return err
+		case <-timer.C:
+			timer.Reset(t.check(time.Now()))
+		}
+	}
+}
+
+// protect turns a panic of Serve into an error.
+func (t *tenure) protect(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return t.opts.Serve(ctx, t.drain, t.id, &t.beat)
+}
+
+func (t *tenure) setCut(cut context.CancelCauseFunc) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cut = cut
+	if t.own.Err() == nil {
+		t.cutAt = time.Time{}
+	}
+}
+
+// check ends what is due to end and returns when to check again: at the deadline, but at least
+// every second.
+func (t *tenure) check(now time.Time) time.Duration {
+	t.mu.Lock()
+	events := t.expire(now)
+	wait := time.Second
+	if t.own.Err() == nil {
+		wait = max(min(t.deadline.Sub(now), wait), time.Millisecond)
+	}
+	t.mu.Unlock()
+	for _, event := range events {
+		t.note(slog.LevelError, event)
+	}
+	return wait
+}
+
+// expire does the work of check and returns what there is to tell. The caller holds mu.
+func (t *tenure) expire(now time.Time) []string {
+	var events []string
+	switch {
+	case !now.Before(t.deadline):
+		if t.finish(ErrLost) {
+			events = append(events, "lease was not renewed in time, partition is given up")
+		}
+	case !t.drainUntil.IsZero():
+		if !now.Before(t.drainUntil) && t.finish(ErrDrainTimeout) {
+			events = append(events, "reader did not finish in time, its context is ended")
+		}
+	case t.cut != nil && t.cutAt.IsZero() && now.Sub(t.beat.Last()) >= t.opts.StallAfter:
+		t.cutAt = now
+		t.cut(ErrStalled)
+		events = append(events, "reader has stalled, its context is ended")
+	}
+	if t.cut != nil && !t.stuck && !t.cutAt.IsZero() && now.Sub(t.cutAt) >= t.opts.ReturnGrace {
+		t.stuck = true
+		t.finish(ErrStalled)
+		events = append(events, "reader ignores the end of its context, its lease is left to expire")
+	}
+	return events
+}
