@@ -35,6 +35,14 @@ func (h *Hub) putPayload(ctx context.Context, name, text string) error {
 	return nil
 }
 
+// PutInput stores an input that is too long for the status row it is for, and returns the blob.
+// Refer to it by its PayloadURL.
+func (h *Hub) PutInput(ctx context.Context, instanceID, text string) (blob string, err error) {
+	const column = "Input"
+	blob = wire.HistoryBlobName(instanceID, "", column, h.random8(), column)
+	return blob, h.putPayload(ctx, blob, text)
+}
+
 func (h *Hub) getPayload(ctx context.Context, name string) (string, error) {
 	data, err := h.Account.Blobs.GetBlob(ctx, h.Names.LargeMessages(), name, maxPayload)
 	if err != nil {
