@@ -1,0 +1,34 @@
+package taskhub
+
+import (
+	"context"
+	"fmt"
+)
+
+// PurgeOption adjusts Purge. It is Force.
+type PurgeOption interface{ applyPurge(o *purgeOptions) }
+
+type purgeOptions struct{ force bool }
+
+// Force purges an instance that has not ended, too. Its work is cut off wherever it stands.
+type Force struct{}
+
+func (Force) applyPurge(o *purgeOptions) { o.force = true }
+
+// Purge removes everything stored about an instance; its id is free then. Instances that it
+// started stay. An unknown instance is a *NotFoundError; one that has not ended is a *LiveError,
+// and nothing is removed, unless forced. A purge that was cut off can be repeated.
+func (c *Client) Purge(ctx context.Context, id string, options ...PurgeOption) error {
+	var o purgeOptions
+	for _, option := range options {
+		option.applyPurge(&o)
+	}
+	row, err := c.read(ctx, id, false)
+	if err != nil {
+		return fmt.Errorf("purge: %w", err)
+	}
+	if !row.Status.Terminal() && !o.force {
+		return fmt.Errorf("purge: %w", &LiveError{InstanceID: id, Status: row.Status})
+	}
+	return explain(c.store.Purge(ctx, id))
+}
