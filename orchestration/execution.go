@@ -53,7 +53,7 @@ type Execution struct {
 	uuids      int
 	actions    map[int32]*pendingAction // produced, not yet recorded or handed out
 	open       map[int32]*openAction    // waiting for their answer
-	early      map[int32]answer         // answers that came before their action
+	early      map[earlyKey]answer      // answers that came before their action
 	inbox      mailbox
 	status     *string
 	cont       *Continuation
@@ -84,6 +84,13 @@ type openAction struct {
 	future *future
 }
 
+// earlyKey tells what an early answer is for. An answer of another kind than the action that gets
+// the id is for none, and must not keep out the right one.
+type earlyKey struct {
+	id   int32
+	kind history.Kind
+}
+
 // answer is the outcome of an action as an event brings it.
 type answer struct {
 	kind    history.Kind
@@ -98,7 +105,7 @@ func NewExecution(binding Binding, options Options) *Execution {
 		options: options.withDefaults(),
 		actions: map[int32]*pendingAction{},
 		open:    map[int32]*openAction{},
-		early:   map[int32]answer{},
+		early:   map[earlyKey]answer{},
 	}
 }
 
@@ -340,8 +347,9 @@ func (x *Execution) request(kind history.Kind, name string, action Action) *futu
 	f := x.newFuture()
 	id := action.ActionID()
 	waiting := &openAction{kind: kind, name: name, future: f}
-	if reply, ok := x.early[id]; ok && reply.kind == kind {
-		delete(x.early, id)
+	key := earlyKey{id, kind}
+	if reply, ok := x.early[key]; ok {
+		delete(x.early, key)
 		waiting.settle(id, reply)
 		return f
 	}
@@ -359,8 +367,9 @@ func (x *Execution) answer(id int32, reply answer, played bool) {
 	}
 	waiting, ok := x.open[id]
 	if !ok {
-		if _, kept := x.early[id]; !kept && id >= x.nextID {
-			x.early[id] = reply
+		key := earlyKey{id, reply.kind}
+		if _, kept := x.early[key]; !kept && id >= x.nextID {
+			x.early[key] = reply
 		}
 		return
 	}
