@@ -239,9 +239,11 @@ func (x *Execution) apply(e history.Event) error {
 }
 
 // hold keeps an event back while the execution is suspended. Records of actions are matched all
-// the same: they say what had been decided before.
+// the same: they say what had been decided before. Suspending twice is one suspension.
 func (x *Execution) hold(e history.Event) bool {
 	switch e.(type) {
+	case *history.ExecutionSuspended:
+		return true
 	case *history.ExecutionResumed, *history.ExecutionTerminated, *history.ExecutionCompleted,
 		*history.OrchestratorStarted, *history.TaskScheduled, *history.TimerCreated,
 		*history.SubOrchestrationCreated, *history.EventSent:
