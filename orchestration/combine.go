@@ -11,8 +11,7 @@ func All[T any](tasks ...Task[T]) Task[[]T] {
 	if len(tasks) == 0 {
 		return Task[[]T]{f: &future{settled: true}, decode: func() ([]T, error) { return []T{}, nil }}
 	}
-	x := tasks[0].f.x
-	done := x.newFuture()
+	done := executionOf(tasks).newFuture()
 	left := len(tasks)
 	for _, task := range tasks {
 		task.f.onSettled(func() {
@@ -45,7 +44,7 @@ func FirstOf(tasks ...Awaitable) Task[int] {
 	if len(tasks) == 0 {
 		panic("orchestration: FirstOf needs at least one task")
 	}
-	done := tasks[0].pending().x.newFuture()
+	done := executionOf(tasks).newFuture()
 	winner := -1
 	for i, task := range tasks {
 		task.pending().onSettled(func() {
@@ -56,6 +55,17 @@ func FirstOf(tasks ...Awaitable) Task[int] {
 		})
 	}
 	return Task[int]{f: done, decode: func() (int, error) { return winner, done.err }}
+}
+
+// executionOf returns the execution that the tasks belong to, nil if all of them are combinations
+// of nothing, which belong to none.
+func executionOf[T Awaitable](tasks []T) *Execution {
+	for _, task := range tasks {
+		if x := task.pending().x; x != nil {
+			return x
+		}
+	}
+	return nil
 }
 
 // Any returns a task that is done as soon as one of the given tasks is, with the result or the
@@ -85,8 +95,10 @@ func Go[T any](ctx *Context, fn func(*Context) (T, error)) Task[T] {
 	var result T
 	body := func() {
 		value, err := fn(ctx)
-		result = value
-		f.settle(nil, err)
+		if !f.settled { // a branch that was cancelled goes on, but for nobody
+			result = value
+			f.settle(nil, err)
+		}
 	}
 	x.spawn(body, func(crashed *history.FailureDetails) {
 		if crashed != nil {

@@ -24,8 +24,10 @@ func (f *future) settle(value *string, err error) {
 	for _, call := range then {
 		call()
 	}
-	f.x.ready = append(f.x.ready, f.waiting...)
-	f.waiting = nil
+	if f.x != nil { // nil: a combination of nothing, for which nobody can wait
+		f.x.ready = append(f.x.ready, f.waiting...)
+		f.waiting = nil
+	}
 }
 
 // onSettled calls g once the future is settled, at once if it is already.
