@@ -93,7 +93,7 @@ func (c *Context) SetCustomStatus(status any) {
 // abort ends the orchestration as Failed and leaves user code.
 func (x *Execution) abort(err error) {
 	x.end(&CompleteAction{Status: history.Failed, Failure: failure.FromError(err)})
-	panic(unwinding{})
+	x.park()
 }
 
 func cloneTags(tags map[string]string) map[string]string {

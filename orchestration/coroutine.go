@@ -41,9 +41,7 @@ func (x *Execution) spawn(body func(), finish func(*history.FailureDetails)) *co
 				return
 			}
 			if p := recover(); p != nil {
-				if _, ours := p.(unwinding); !ours {
-					finish(failure.FromPanic(p, debug.Stack()))
-				}
+				finish(failure.FromPanic(p, debug.Stack()))
 				return
 			}
 			finish(nil)
@@ -75,6 +73,9 @@ func (x *Execution) resume() {
 // await suspends the calling strand until f is settled.
 func (x *Execution) await(f *future) {
 	x.enter()
+	if x.current == nil {
+		panic("orchestration: a function of a retry policy must not await")
+	}
 	for !f.settled {
 		co := x.current
 		f.waiting = append(f.waiting, co)
@@ -84,9 +85,23 @@ func (x *Execution) await(f *future) {
 	}
 }
 
+// park suspends the calling strand for good, since its execution has ended. It leaves user code
+// when the execution is closed, and not by a panic now, which user code could recover from and go
+// on calling.
+func (x *Execution) park() {
+	co := x.current
+	for co.yield(struct{}{}) {
+	}
+	panic(unwinding{})
+}
+
 // enter stands at the beginning of every call that user code makes into the execution. It keeps
 // out goroutines that are not the orchestrator's and strands that have been stopped.
 func (x *Execution) enter() {
+	if !x.running.Load() {
+		x.foreign.Store(true)
+		runtime.Goexit()
+	}
 	if x.stopped.Load() {
 		x.lateCalls++
 		if x.lateCalls >= maxCallsAfterStop {
@@ -94,12 +109,8 @@ func (x *Execution) enter() {
 		}
 		panic(unwinding{})
 	}
-	if !x.running.Load() {
-		x.foreign.Store(true)
-		runtime.Goexit()
-	}
 	if x.outcome != nil {
-		panic(unwinding{})
+		x.park()
 	}
 }
 
@@ -113,6 +124,8 @@ func (x *Execution) Close() {
 	if x.stopped.Swap(true) {
 		return
 	}
+	x.running.Store(true) // the strands are running their deferred calls
+	defer x.running.Store(false)
 	for _, co := range x.strands {
 		if co.over {
 			continue
