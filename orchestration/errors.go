@@ -99,7 +99,7 @@ func (e *NonDeterminismError) ErrorType() string { return "orchestration.NonDete
 // NonRetriable says that starting again cannot help.
 func (e *NonDeterminismError) NonRetriable() bool { return true }
 
-// PanicError is the failure of a branch that panicked.
+// PanicError is the failure of a branch, or of a function of a retry policy, that panicked.
 type PanicError struct{ Details *history.FailureDetails }
 
 // Error implements error.

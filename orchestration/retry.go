@@ -3,7 +3,10 @@ package orchestration
 import (
 	"errors"
 	"math"
+	"runtime/debug"
 	"time"
+
+	"github.com/durafleet/durafleet/internal/failure"
 )
 
 // Retry repeats a failed activity or sub-orchestration. Between attempts the orchestration
@@ -23,10 +26,10 @@ type Retry struct {
 	// Default: no limit.
 	Timeout time.Duration
 	// RetryIf decides whether a failure is worth another attempt. Default: every failure is. It
-	// must be deterministic.
+	// must be deterministic and must not await anything.
 	RetryIf func(*TaskError) bool
 	// Handler takes the place of the intervals: it returns the pause before the next attempt, or
-	// false to stop. It must be deterministic.
+	// false to stop. It must be deterministic and must not await anything.
 	Handler func(RetryState) (time.Duration, bool)
 }
 
@@ -84,6 +87,22 @@ func (r Retry) next(state RetryState) (time.Duration, bool) {
 	return max(pause, 0), again
 }
 
+// consult asks the policy, whose functions are the user's: a panic in them fails the call. They run
+// outside of any strand, so they cannot wait for anything.
+func (x *Execution) consult(policy *Retry, state RetryState) (pause time.Duration, again bool, crash error) {
+	strand, running := x.current, x.running.Swap(true)
+	x.current = nil
+	defer func() {
+		x.current = strand
+		x.running.Store(running)
+		if p := recover(); p != nil {
+			crash = &PanicError{Details: failure.FromPanic(p, debug.Stack())}
+		}
+	}()
+	pause, again = policy.next(state)
+	return pause, again, nil
+}
+
 // retrying runs attempts until one succeeds or the policy says stop. Each attempt is an action
 // of its own.
 func (x *Execution) retrying(policy *Retry, attempt func(number int) *future) *future {
@@ -101,8 +120,10 @@ func (x *Execution) retrying(policy *Retry, attempt func(number int) *future) *f
 				done.settle(f.value, f.err)
 				return
 			}
-			pause, again := policy.next(RetryState{Attempt: number, Elapsed: x.now.Sub(began), Err: failed})
+			pause, again, crash := x.consult(policy, RetryState{Attempt: number, Elapsed: x.now.Sub(began), Err: failed})
 			switch {
+			case crash != nil:
+				done.settle(nil, crash)
 			case again && pause > 0:
 				x.timer(x.now.Add(pause)).onSettled(func() {
 					if !done.settled {
