@@ -206,7 +206,9 @@ func (x *Execution) apply(e history.Event) error {
 	}
 	switch e := e.(type) {
 	case *history.OrchestratorStarted:
-		x.now = e.Timestamp
+		if e.Timestamp.After(x.now) { // the clock of another worker may be behind
+			x.now = e.Timestamp
+		}
 	case *history.ExecutionStarted:
 		return x.begin(e)
 	case *history.ExecutionSuspended:
