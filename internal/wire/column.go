@@ -61,8 +61,9 @@ func SetBlob(c Columns, column, blob string) {
 	c[column+blobSuffix] = blob
 }
 
-// BlobColumns returns, for a row read, the columns whose text is in a blob and the blobs' names.
-// Put the unpacked texts into the columns before decoding the row.
+// BlobColumns returns the columns of a history row whose text is in a blob, with the blobs' names.
+// Put the unpacked texts into the columns before decoding the row. Status rows refer to blobs by
+// URL instead, and may hold stale blob names.
 func BlobColumns(c Columns) map[string]string {
 	blobs := map[string]string{}
 	for _, name := range largeColumns {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/durafleet/durafleet/internal/fixture"
 	"github.com/durafleet/durafleet/internal/wire"
 )
 
@@ -21,10 +20,8 @@ func FuzzDecodeMessage(f *testing.F) {
 	f.Add(wire.EncodePointer("i/message-1-X.json.gz"))
 	f.Add(`{"TaskMessage":{"Event":{"EventType":6,"FailureDetails":{"Properties":[{"Key":"k","Value":[{}]}]}}}}`)
 	for _, scenario := range []string{"data-contract", "failing-details", "payload-text", "tags", "trace", "timer"} {
-		for _, messages := range fixture.Load(f, scenario).Queues {
-			for _, message := range messages {
-				f.Add(message.Text)
-			}
+		for _, message := range recordedMessages(f, scenario) {
+			f.Add(message.text)
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -33,7 +33,7 @@ type recordedMessage struct {
 }
 
 // recordedMessages returns the texts a scenario put into queues.
-func recordedMessages(t *testing.T, scenario string) []recordedMessage {
+func recordedMessages(t testing.TB, scenario string) []recordedMessage {
 	t.Helper()
 	var messages []recordedMessage
 	for _, request := range fixture.Traffic(t, scenario) {

@@ -67,8 +67,6 @@ func (w *jsonWriter) value(value any) {
 		w.buf = strconv.AppendInt(w.buf, v, 10)
 	case time.Time:
 		w.text(FormatTime(v))
-	case history.Status:
-		w.status(v)
 	case history.Instance:
 		w.instance(v)
 	case *string:
@@ -101,8 +99,6 @@ func (w *jsonWriter) object(value any) {
 		w.failure(v)
 	case tagMap:
 		w.tags(v)
-	case rawObject:
-		w.raw(v)
 	default:
 		w.fail(fmt.Errorf("wire: no JSON form for %T", value))
 	}
@@ -113,15 +109,6 @@ func (w *jsonWriter) fail(err error) {
 		w.err = err
 	}
 	w.null()
-}
-
-func (w *jsonWriter) status(s history.Status) {
-	n := slices.Index(statusNumbers[:], s)
-	if n < 0 {
-		w.fail(fmt.Errorf("wire: status %q has no number", string(s)))
-		return
-	}
-	w.buf = strconv.AppendInt(w.buf, int64(n), 10)
 }
 
 func (w *jsonWriter) instance(i history.Instance) {
@@ -240,17 +227,6 @@ func (w *jsonWriter) tags(tags tagMap) {
 		w.member(key, tags[key])
 	}
 	w.end()
-}
-
-func (w *jsonWriter) raw(r rawObject) {
-	switch {
-	case r.text == nil:
-		w.null()
-	case !json.Valid([]byte(*r.text)):
-		w.fail(malformed("State", "not JSON"))
-	default:
-		w.buf = append(w.buf, *r.text...)
-	}
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -9,12 +9,8 @@ type member struct {
 	value any
 }
 
-type (
-	// tagMap is a dictionary of strings.
-	tagMap map[string]string
-	// rawObject is JSON text carried as it stands.
-	rawObject struct{ text *string }
-)
+// tagMap is a dictionary of strings.
+type tagMap map[string]string
 
 // fieldsOf returns the members that .NET declares as fields; they precede EventType.
 func fieldsOf(e history.Event) []member {
@@ -28,15 +24,14 @@ func fieldsOf(e history.Event) []member {
 	}
 }
 
-// membersOf returns the members between EventType and EventId in the order .NET emits them.
+// membersOf returns the members between EventType and EventId in the order .NET emits them. Event
+// types that are only ever read have none.
 func membersOf(e history.Event) []member {
 	switch e := e.(type) {
 	case *history.ExecutionStarted:
 		return startedMembers(e)
 	case *history.ExecutionCompleted:
-		return completedMembers(e.Status, e.Result, e.Failure)
-	case *history.ContinueAsNew:
-		return completedMembers(e.Status, e.Result, e.Failure)
+		return []member{{"OrchestrationStatus", e.Status}, {"Result", e.Result}, {"FailureDetails", e.Failure}}
 	case *history.ExecutionTerminated:
 		return []member{{"Input", e.Reason}}
 	case *history.ExecutionSuspended:
@@ -83,15 +78,6 @@ func otherMembers(e history.Event) []member {
 		return []member{{"InstanceId", e.InstanceID}, {"Name", e.Name}, {"Input", e.Input}}
 	case *history.EventRaised:
 		return []member{{"Name", e.Name}, {"Input", e.Input}, {"ParentTraceContext", e.ParentTrace}}
-	case *history.HistoryState:
-		return []member{{"State", rawObject{e.State}}}
-	case *history.ExecutionRewound:
-		return []member{
-			{"Reason", e.Reason},
-			{"ParentExecutionId", e.ParentExecutionID},
-			{"InstanceId", e.InstanceID},
-			{"ParentTraceContext", e.ParentTrace},
-		}
 	default:
 		return nil
 	}
@@ -110,10 +96,6 @@ func startedMembers(e *history.ExecutionStarted) []member {
 		{"Generation", e.Generation},
 		{"GenerateNewTrace", e.GenerateNewTrace},
 	}
-}
-
-func completedMembers(status history.Status, result *string, failure *history.FailureDetails) []member {
-	return []member{{"OrchestrationStatus", status}, {"Result", result}, {"FailureDetails", failure}}
 }
 
 func failedMembers(id int32, reason, details *string, failure *history.FailureDetails) []member {

@@ -195,6 +195,23 @@ func TestDecodeMessage_TaskScheduledWithoutEventID(t *testing.T) {
 	}
 }
 
+// Events that are no messages are readable all the same, with statuses in both spellings.
+func TestDecodeMessage_Status(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(resultMessage, "TaskCompletedEvent", "ExecutionCompletedEvent", 1)
+	for spelling, want := range map[string]history.Status{
+		"0": history.Running, "7": history.Suspended, `"Failed"`: history.Failed, `"3"`: history.Failed,
+	} {
+		m := decode(t, strings.Replace(text, `"TaskScheduledId":2`, `"OrchestrationStatus":`+spelling, 1))
+		if got := m.Event.(*history.ExecutionCompleted).Status; got != want {
+			t.Errorf("%s: got %s, want %s", spelling, got, want)
+		}
+	}
+	for _, spelling := range []string{"8", "-1", `"Novel"`, "null", "{}"} {
+		checkMalformed(t, strings.Replace(text, `"TaskScheduledId":2`, `"OrchestrationStatus":`+spelling, 1), "OrchestrationStatus")
+	}
+}
+
 // The DataContract form of .NET spells dictionaries and times with offset in other ways.
 func TestDecodeMessage_DataContract(t *testing.T) {
 	t.Parallel()
