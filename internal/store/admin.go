@@ -79,14 +79,27 @@ func (h *Hub) createParts(ctx context.Context) error {
 	if err := create(ctx, func(ctx context.Context) error { return a.Tables.CreateTable(ctx, n.PartitionsTable()) }); err != nil {
 		return err
 	}
-	return h.each(ctx, h.Partitions, func(ctx context.Context, i int) error {
-		row := storage.Row{RowKey: n.ControlQueue(i), Values: wire.EncodePartition(wire.Partition{ID: n.ControlQueue(i)})}
-		_, err := a.Tables.Insert(ctx, n.PartitionsTable(), row)
-		if errors.Is(err, storage.ErrExists) {
-			return nil
-		}
+	return h.createPartitions(ctx)
+}
+
+// createPartitions adds the rows of all partitions at once, so that two creations at the same time
+// cannot mix their numbers. The rows of one that was quicker have to be as many.
+func (h *Hub) createPartitions(ctx context.Context) error {
+	rows := make([]storage.Operation, h.Partitions)
+	for i := range rows {
+		id := h.Names.ControlQueue(i)
+		row := storage.Row{RowKey: id, Values: wire.EncodePartition(wire.Partition{ID: id})}
+		rows[i] = storage.Operation{Action: storage.Insert, Row: row}
+	}
+	_, err := h.Account.Tables.Transact(ctx, h.Names.PartitionsTable(), rows, false)
+	if !errors.Is(err, storage.ErrExists) {
 		return err
-	})
+	}
+	count, err := PartitionCount(ctx, h.Account, h.Names)
+	if err == nil && count != h.Partitions {
+		err = fmt.Errorf("%w: %d, not %d", ErrPartitionCount, count, h.Partitions)
+	}
+	return err
 }
 
 // create repeats a creation while the service is still busy deleting a namesake.

@@ -87,7 +87,8 @@ type InstanceQuery struct {
 }
 
 // QueryInstances returns one page of status rows in the order of their ids, and what continues
-// the query, "" at the end. Entities are left out.
+// the query, "" at the end. Entities are left out. A payload whose blob is gone is given as its
+// reference.
 func (h *Hub) QueryInstances(ctx context.Context, q InstanceQuery) ([]wire.Instance, string, error) {
 	page, err := h.Account.Tables.Query(ctx, h.Names.InstancesTable(), storage.Query{
 		Filter: q.filter(), Columns: wire.InstanceColumns(q.Payloads), Limit: q.Limit, Next: q.Next,
@@ -105,7 +106,11 @@ func (h *Hub) QueryInstances(ctx context.Context, q InstanceQuery) ([]wire.Insta
 		if !q.Payloads {
 			return nil
 		}
-		return h.ResolvePayloads(ctx, &instances[i])
+		err = h.ResolvePayloads(ctx, &instances[i])
+		if errors.Is(err, storage.ErrNotFound) {
+			instances[i], err = in.Instance, nil // purged or replaced meanwhile
+		}
+		return err
 	})
 	return instances, page.Next, err
 }
