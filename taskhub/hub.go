@@ -151,11 +151,10 @@ func (r *reached) create(ctx context.Context, o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := hub.store.Create(ctx); err != nil {
+	// Somebody else may create the hub at the same time, with another number of partitions.
+	if err := hub.store.Create(ctx); err != nil && !errors.Is(err, store.ErrPartitionCount) {
 		return nil, err
 	}
-	// Somebody else may have created the hub at the same time, with another number.
-	o.Partitions = hub.Partitions()
 	return r.find(ctx, o)
 }
 
