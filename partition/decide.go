@@ -1,6 +1,9 @@
 package partition
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // View is everything a decision depends on.
 type View struct {
@@ -83,7 +86,7 @@ func Decide(view View) []Step {
 			others = append(others, step)
 		}
 	}
-	steps := append(own, others...)
+	steps := slices.Concat(own, others)
 	if view.ShuttingDown {
 		return steps
 	}

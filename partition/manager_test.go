@@ -2,6 +2,7 @@ package partition_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -194,11 +195,11 @@ func TestManager_RunsOnce(t *testing.T) {
 		w := newWorld(t, 1)
 		a := w.join("a", nil)
 		w.await(time.Second, "a owns 1", each(1, a))
-		if err := a.Run(t.Context()); err != partition.ErrRun {
+		if err := a.Run(t.Context()); !errors.Is(err, partition.ErrRun) {
 			t.Errorf("Run while running: %v", err)
 		}
 		a.leaveHub(5 * time.Second)
-		if err := a.Run(t.Context()); err != partition.ErrRun {
+		if err := a.Run(t.Context()); !errors.Is(err, partition.ErrRun) {
 			t.Errorf("Run after stop: %v", err)
 		}
 		w.always(time.Minute, "a reads nothing", each(0, a))
@@ -209,7 +210,7 @@ func TestManager_StopsBeforeItStarts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 4)
-		a := w.join("a", func(m *member, o *partition.Options) {})
+		a := w.join("a", nil)
 		a.leaveHub(time.Second)
 		for _, row := range w.rows() {
 			if row.CurrentOwner != "" {

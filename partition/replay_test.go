@@ -154,7 +154,8 @@ func (r *replay) compare(worker string, wrote partition.Lease) {
 		r.t.Errorf("%s wrote\n%+v; we would have written (%s)\n%+v", worker, wrote, got.Kind, got.Lease)
 	}
 	for _, times := range [][2]time.Time{
-		{got.Lease.OwnedSince, wrote.OwnedSince}, {got.Lease.LastRenewal, wrote.LastRenewal},
+		{got.Lease.OwnedSince, wrote.OwnedSince},
+		{got.Lease.LastRenewal, wrote.LastRenewal},
 		{got.Lease.ExpiresAt, wrote.ExpiresAt},
 	} {
 		if apart := times[0].Sub(times[1]).Abs(); apart > time.Second {

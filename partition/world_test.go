@@ -29,14 +29,18 @@ type world struct {
 
 	mu      sync.Mutex
 	readers map[string]string
-	served  map[string]int
 }
 
 func newWorld(t *testing.T, partitions int) *world {
 	t.Helper()
+	return newWorldIn(t, memory.New().Account(), partitions)
+}
+
+func newWorldIn(t *testing.T, account storage.Account, partitions int) *world {
+	t.Helper()
 	w := &world{
-		t: t, account: memory.New().Account(), changed: make(chan struct{}, 1),
-		readers: map[string]string{}, served: map[string]int{},
+		t: t, account: account, changed: make(chan struct{}, 1),
+		readers: map[string]string{},
 	}
 	if err := w.account.Tables.CreateTable(t.Context(), table); err != nil {
 		t.Fatal(err)
@@ -111,7 +115,6 @@ func (w *world) enter(id, worker string) {
 		w.t.Errorf("%s starts to read %s, which %s still reads", worker, id, other)
 	}
 	w.readers[id] = worker
-	w.served[id]++
 	w.mu.Unlock()
 	for _, row := range w.rows() {
 		if row.ID == id && row.CurrentOwner != worker {
@@ -126,12 +129,6 @@ func (w *world) leave(id string) {
 	delete(w.readers, id)
 	w.mu.Unlock()
 	w.notify()
-}
-
-func (w *world) serves(id string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.served[id]
 }
 
 // readBy returns the number of queues the worker reads.
@@ -207,7 +204,7 @@ func (w *world) join(name string, change func(*member, *partition.Options)) *mem
 	if testing.Verbose() {
 		start := time.Now()
 		opts.Logger = slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{
-			Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 				if a.Key == slog.TimeKey {
 					return slog.Duration("t", time.Since(start))
 				}
