@@ -26,6 +26,8 @@ type History struct {
 	Complete bool
 	// Processed are the ids of messages whose effect is stored and that may still be delivered.
 	Processed []string
+	// Replaced are former executions of the instance, one of which the status row may still name.
+	Replaced []string
 	// Blobs are the payload blobs that the rows refer to.
 	Blobs []string
 }
@@ -46,7 +48,7 @@ func (h *Hub) LoadHistory(ctx context.Context, instanceID string) (*History, err
 			return nil, fmt.Errorf("%w: sentinel of instance %q: %w", ErrCorrupt, instanceID, err)
 		}
 		loaded.ETag, loaded.ExecutionID = rows[n-1].ETag, sentinel.ExecutionID
-		loaded.Complete, loaded.Processed = sentinel.Complete, sentinel.Processed
+		loaded.Complete, loaded.Processed, loaded.Replaced = sentinel.Complete, sentinel.Processed, sentinel.Replaced
 		rows = rows[:n-1]
 	} else if n > 0 {
 		loaded.ExecutionID = wire.ExecutionOf(rows[0].Values)
@@ -111,8 +113,9 @@ type Commit struct {
 	Events   []history.Event
 	// ETag is the version of the sentinel that the checkpoint builds on, "" if there is none yet.
 	ETag storage.ETag
-	// Processed replaces the sentinel's list of processed messages.
+	// Processed and Replaced become the sentinel's lists of processed messages and former executions.
 	Processed []string
+	Replaced  []string
 	// Now is the time noted on the sentinel.
 	Now time.Time
 }
@@ -192,7 +195,8 @@ func refusal(err error) bool {
 
 func sentinelRow(c Commit, last bool) storage.Row {
 	columns := wire.EncodeSentinel(wire.Sentinel{
-		ExecutionID: c.ExecutionID, Complete: last, CompletedAt: c.Now, Processed: c.Processed,
+		ExecutionID: c.ExecutionID, Complete: last, CompletedAt: c.Now,
+		Processed: c.Processed, Replaced: c.Replaced,
 	})
 	return storage.Row{PartitionKey: wire.EscapeKey(c.InstanceID), RowKey: wire.SentinelKey, Values: columns}
 }

@@ -114,3 +114,29 @@ func (h *Hub) resolve(ctx context.Context, value *string) (*string, error) {
 	}
 	return started.Input, nil
 }
+
+// PlaceLarge moves an Output that is too long for its column into a blob and lets the row refer to
+// it; the Input of a start likewise.
+func (h *Hub) PlaceLarge(ctx context.Context, instanceID string, update *wire.InstanceUpdate) error {
+	if err := h.place(ctx, instanceID, "Output", &update.Output); err != nil {
+		return err
+	}
+	if update.Start == nil {
+		return nil
+	}
+	return h.place(ctx, instanceID, "Input", &update.Start.Input)
+}
+
+// place moves one value of a status row into a blob if it is too long for a column.
+func (h *Hub) place(ctx context.Context, instanceID, column string, value **string) error {
+	if *value == nil || wire.UTF16Bytes(**value) <= wire.LargeLimit {
+		return nil
+	}
+	name := wire.HistoryBlobName(instanceID, "", column, h.random8(), column)
+	if err := h.putPayload(ctx, name, **value); err != nil {
+		return err
+	}
+	url := h.PayloadURL(name)
+	*value = &url
+	return nil
+}

@@ -46,7 +46,10 @@ type Input struct {
 	// FailDivergent ends an instance whose code does not match its history as Failed instead of
 	// returning the *orchestration.NonDeterminismError.
 	FailDivergent bool
-	Limits        Limits
+	// Diverged is set if replaying State has already shown that the code does not match, and the
+	// instance is to fail for it. Execution is nil then.
+	Diverged error
+	Limits   Limits
 }
 
 // Outcome is the result of a turn. Nothing of it has been stored or sent.
@@ -115,6 +118,19 @@ type runner struct {
 
 // episode begins an episode with the given events and runs the code over it.
 func (r *runner) episode(events []history.Event) (orchestration.Decision, error) {
+	batch := r.begin(events)
+	if r.in.Diverged != nil {
+		return r.diverged(r.in.Diverged), nil
+	}
+	decision, err := r.out.Execution.Advance(batch)
+	if err != nil && r.in.FailDivergent && errors.Is(err, orchestration.ErrNonDeterminism) {
+		return r.diverged(err), nil
+	}
+	return decision, err
+}
+
+// begin records the beginning of an episode and returns its events, without duplicates.
+func (r *runner) begin(events []history.Event) []history.Event {
 	r.at = episodeTime(r.in.Now, r.out.State, events)
 	batch := []history.Event{&history.OrchestratorStarted{Header: r.header(history.NoEventID)}}
 	r.record(batch[0])
@@ -123,18 +139,7 @@ func (r *runner) episode(events []history.Event) (orchestration.Decision, error)
 			batch = append(batch, e)
 		}
 	}
-	return r.advance(batch)
-}
-
-func (r *runner) advance(batch []history.Event) (orchestration.Decision, error) {
-	decision, err := r.out.Execution.Advance(batch)
-	if err == nil {
-		return decision, nil
-	}
-	if !r.in.FailDivergent || !errors.Is(err, orchestration.ErrNonDeterminism) {
-		return decision, err
-	}
-	return r.diverged(err), nil
+	return batch
 }
 
 // diverged ends the instance because its code does not match its history.
@@ -174,8 +179,12 @@ func episodeTime(now time.Time, state *history.State, events []history.Event) ti
 // fail drops what the code decided and ends the instance as Failed.
 func (r *runner) fail(err error) orchestration.Decision {
 	details := failure.FromError(err)
+	var status *string
+	if r.out.Execution != nil {
+		status = r.out.Execution.CustomStatus()
+	}
 	return orchestration.Decision{
-		CustomStatus: r.out.Execution.CustomStatus(),
+		CustomStatus: status,
 		Actions: []orchestration.Action{&orchestration.CompleteAction{
 			ID:      r.out.State.NextActionID(),
 			Status:  history.Failed,

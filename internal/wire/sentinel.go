@@ -13,6 +13,11 @@ const (
 	MaxProcessed = 1000
 
 	processedColumn = "DurafleetProcessed"
+	// MaxReplaced is how many former executions a sentinel holds; with more, the oldest are dropped.
+	MaxReplaced = 16
+
+	replacedColumn = "DurafleetReplaced"
+	separator      = "\n"
 	// processedWidth is the length of 16 bytes in unpadded Base64.
 	processedWidth = 22
 )
@@ -28,15 +33,19 @@ type Sentinel struct {
 	// Processed holds the activity IDs of messages that the current history already contains, in
 	// GUID form D, oldest first. .NET neither reads nor keeps it up.
 	Processed []string
+	// Replaced holds former executions of the instance, one of which its status row may still
+	// name, oldest first. .NET neither reads nor keeps it up.
+	Replaced []string
 }
 
-// EncodeSentinel returns the columns of a sentinel row. The list of processed messages is written
-// even when it is empty, so that a merge clears an old one. Entries that are no GUIDs are left out.
+// EncodeSentinel returns the columns of a sentinel row. The private lists are written even when
+// they are empty, so that a merge clears old ones. Entries that are no GUIDs are left out.
 func EncodeSentinel(s Sentinel) Columns {
 	c := Columns{
 		"ExecutionId":          s.ExecutionID,
 		"IsCheckpointComplete": s.Complete,
 		processedColumn:        encodeProcessed(s.Processed),
+		replacedColumn:         strings.Join(s.Replaced[max(0, len(s.Replaced)-MaxReplaced):], separator),
 	}
 	if s.Complete {
 		c["CheckpointCompletedTimestamp"] = TableTime(s.CompletedAt)
@@ -58,6 +67,9 @@ func DecodeSentinel(c Columns) (Sentinel, error) {
 	}
 	text, _ := c[processedColumn].(string)
 	s.Processed = decodeProcessed(text)
+	if text, _ := c[replacedColumn].(string); text != "" {
+		s.Replaced = strings.Split(text, separator)
+	}
 	return s, nil
 }
 

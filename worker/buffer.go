@@ -1,0 +1,113 @@
+package worker
+
+import "sync"
+
+// buffer counts the control messages a worker holds and says when it may take more.
+type buffer struct {
+	limit int
+
+	mu   sync.Mutex
+	held int
+	open chan struct{} // closed while below the limit
+}
+
+func newBuffer(limit int) *buffer {
+	b := &buffer{limit: limit, open: make(chan struct{})}
+	close(b.open)
+	return b
+}
+
+// add changes the number of held messages by n.
+func (b *buffer) add(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	full := b.held >= b.limit
+	b.held += n
+	switch nowFull := b.held >= b.limit; {
+	case nowFull && !full:
+		b.open = make(chan struct{})
+	case !nowFull && full:
+		close(b.open)
+	}
+}
+
+// below returns a channel that is closed when the number is below the limit.
+func (b *buffer) below() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open
+}
+
+// size returns the number of held messages.
+func (b *buffer) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held
+}
+
+// readers is the set of the readers of owned partitions.
+type readers struct {
+	mu  sync.Mutex
+	set map[*reader]struct{}
+}
+
+func (s *readers) add(r *reader) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.set == nil {
+		s.set = map[*reader]struct{}{}
+	}
+	s.set[r] = struct{}{}
+}
+
+func (s *readers) remove(r *reader) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.set, r)
+}
+
+func (s *readers) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.set)
+}
+
+// wake cuts the pause of the queue's reader short, if this worker reads it.
+func (s *readers) wake(queue string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range s.set {
+		if r.queue == queue {
+			r.pace.signal()
+		}
+	}
+}
+
+// recent remembers the last things added to it, up to a limit.
+type recent struct {
+	limit int
+
+	mu           sync.Mutex
+	young, older map[string]struct{}
+}
+
+func newRecent(limit int) *recent {
+	return &recent{limit: limit, young: map[string]struct{}{}, older: map[string]struct{}{}}
+}
+
+func (r *recent) add(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.young[key] = struct{}{}
+	if len(r.young) >= r.limit/2 {
+		r.young, r.older = map[string]struct{}{}, r.young
+	}
+}
+
+func (r *recent) has(key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, young := r.young[key]
+	_, older := r.older[key]
+	return young || older
+}

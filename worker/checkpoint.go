@@ -1,0 +1,176 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/turn"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// maxProcessed is how many processed messages a sentinel remembers.
+const maxProcessed = wire.MaxProcessed
+
+// plan is a checkpoint as a value: what is written, in the order in which it is written.
+type plan struct {
+	// Puts are the messages to send.
+	puts []store.Outgoing
+	// History is what goes into the history, with the sentinel.
+	history store.Commit
+	// Row is the new content of the status row, nil if it is not due.
+	row *wire.InstanceUpdate
+	// Orphans are the payload blobs of an execution that the history replaces.
+	orphans []string
+	// Deletes are the messages whose effect is stored then.
+	deletes []*held
+}
+
+// checkpoint stores a turn. The order is what makes it safe: a message that the history takes
+// for sent has been sent; a message is deleted only when its effect is stored; the status row,
+// which follows the history, can be made up for as long as a message is left to remind of it.
+func (s *session) checkpoint(ctx context.Context, in *sorted, b before, out *turn.Outcome) error {
+	replaced := b.fresh || out.Replaced
+	p := s.plan(in, b, out, replaced)
+
+	// 1. Messages. None of them is in the history yet, so on a failure all can be taken back.
+	sent, err := s.r.w.hub.SendAll(ctx, p.puts)
+	if err != nil {
+		s.undo(ctx, sent)
+		return err
+	}
+	// 2. History. Refused at the first and only attempt, nothing of the turn has happened.
+	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+	if err != nil {
+		var refused *store.RefusedError
+		if errors.As(err, &refused) && refused.Undo {
+			s.undo(ctx, sent)
+		}
+		return err
+	}
+	s.r.w.wakeAll(sent)
+	s.r.w.stats.turns.Add(1)
+	s.keep(out, committed, &p.history, replaced)
+	s.r.w.heldInstances.remove(s.id)
+	if replaced && b.executionID != "" {
+		s.remember(b.executionID)
+		s.afterEnd(b.executionID)
+	}
+	// 3. Status row. It must not fall behind for good: if it cannot be written, the messages stay.
+	if p.row != nil {
+		refer(p.row, committed)
+		if err := s.writeRow(ctx, *p.row, b.executionID); err != nil {
+			return err
+		}
+	}
+	// 4. Garbage, then the messages.
+	if err := s.r.w.hub.DeletePayloads(ctx, p.orphans); err != nil {
+		s.r.log.Warn("payloads of a replaced execution not deleted; a purge removes them", "instance", s.id, "error", err)
+	}
+	s.discard(ctx, p.deletes)
+	if out.Completed != nil {
+		s.ended(out)
+	}
+	return nil
+}
+
+// undo takes back what was sent for a turn that did not happen.
+func (s *session) undo(ctx context.Context, sent []store.Sent) {
+	if err := s.r.w.hub.Unsend(ctx, sent); err != nil {
+		s.r.log.Warn("messages of a turn that was not stored are left; receivers tolerate them", "instance", s.id, "error", err)
+	}
+}
+
+func (s *session) ended(out *turn.Outcome) {
+	end := out.Completed
+	attrs := []any{"instance", s.id, "orchestration", out.State.Started().Name, "status", end.Status}
+	if end.Status != history.Completed {
+		attrs = append(attrs, "reason", history.TextOr(end.Result, ""))
+	}
+	s.r.log.Info("instance ended", attrs...)
+	s.afterEnd(out.Instance().ExecutionID)
+	s.forget()
+}
+
+// plan lays a checkpoint out.
+func (s *session) plan(in *sorted, b before, out *turn.Outcome, replaced bool) *plan {
+	now := time.Now()
+	p := &plan{
+		puts: s.outgoing(b, out),
+		history: store.Commit{
+			InstanceID: s.id, ExecutionID: out.Instance().ExecutionID, FirstRow: s.stored.Rows,
+			Events: out.New, ETag: s.stored.ETag, Now: now,
+			Processed: s.stored.Processed, Replaced: s.stored.Replaced,
+		},
+		row:     s.rowUpdate(b, out, now),
+		deletes: append([]*held{}, in.done...),
+	}
+	if replaced {
+		p.history.FirstRow, p.orphans = 0, b.blobs
+		if b.executionID != "" {
+			former := p.history.Replaced
+			p.history.Replaced = append(former[:len(former):len(former)], b.executionID)
+		}
+	}
+	if in.start != nil {
+		p.deletes = append(p.deletes, in.start)
+	}
+	for _, h := range in.apply {
+		p.deletes = append(p.deletes, h)
+		if needsMemory(h.Content.Event) {
+			p.history.Processed = append(p.history.Processed[:len(p.history.Processed):len(p.history.Processed)], h.Content.ActivityID)
+		}
+	}
+	return p
+}
+
+// outgoing makes the messages of a turn. Their sender is the execution as it was before the turn.
+func (s *session) outgoing(b before, out *turn.Outcome) []store.Outgoing {
+	sender := history.Instance{InstanceID: s.id, ExecutionID: b.executionID}
+	if b.fresh {
+		sender.ExecutionID = out.Instance().ExecutionID
+	}
+	messages := make([]store.Outgoing, len(out.Messages))
+	for i, m := range out.Messages {
+		episode := m.Episode
+		message := &wire.Message{Event: m.Event, Target: m.Target, Episode: &episode, Sender: &sender}
+		if m.Tags != nil {
+			message.Context = &wire.ExecutionContext{Tags: m.Tags}
+		}
+		if m.CallID != "" {
+			message.Private = &wire.Private{Attempt: m.Attempt, CallID: m.CallID}
+		}
+		messages[i].Message = message
+		if !m.VisibleAt.IsZero() {
+			messages[i].Delay = time.Until(m.VisibleAt)
+		}
+	}
+	return messages
+}
+
+// send sends one message and wakes its reader if that is here.
+func (w *Worker) send(ctx context.Context, m *wire.Message, delay time.Duration) error {
+	sent, err := w.hub.Send(ctx, m, delay)
+	if err != nil {
+		return fmt.Errorf("send message: %w", err)
+	}
+	w.wakeAll([]store.Sent{sent})
+	return nil
+}
+
+// wakeAll wakes the readers of the queues that messages were put into, as far as they are here.
+func (w *Worker) wakeAll(sent []store.Sent) {
+	woken := map[string]bool{}
+	for _, m := range sent {
+		if !woken[m.Queue] {
+			woken[m.Queue] = true
+			w.readers.wake(m.Queue)
+			if m.Queue == w.hub.Names.WorkItemQueue() {
+				w.items.signal()
+			}
+		}
+	}
+}

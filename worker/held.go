@@ -1,0 +1,197 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/store"
+)
+
+// held is a message this worker has taken and not yet settled.
+type held struct {
+	store.Received
+	keeper *keeper
+	// turn holds one token: requests about a message go out one at a time.
+	turn chan struct{}
+
+	mu      sync.Mutex
+	receipt string
+	renewed time.Time
+	watcher func(ctx context.Context, h *held) // called after each renewal, nil for none
+	settled bool                               // deleted, put back, or known to be somebody else's
+}
+
+// keeper holds the messages a worker has taken and renews them until they are settled.
+type keeper struct {
+	queues     storage.Queues
+	visibility time.Duration
+	log        *slog.Logger
+
+	mu   sync.Mutex
+	held map[string]*held
+}
+
+func newKeeper(queues storage.Queues, visibility time.Duration, log *slog.Logger) *keeper {
+	return &keeper{queues: queues, visibility: visibility, log: log, held: map[string]*held{}}
+}
+
+// take starts to hold a message that was received by a request sent at the given time. If the
+// message is held already, it has been delivered again: the older holder gets the new receipt,
+// and take returns nil.
+func (k *keeper) take(received store.Received, sent time.Time) *held {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if older, ok := k.held[received.ID]; ok {
+		older.replaceReceipt(received.PopReceipt, sent)
+		return nil
+	}
+	h := &held{
+		Received: received, keeper: k, receipt: received.PopReceipt, renewed: sent,
+		turn: make(chan struct{}, 1),
+	}
+	k.held[received.ID] = h
+	return h
+}
+
+func (k *keeper) drop(h *held) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.held, h.ID)
+}
+
+func (h *held) replaceReceipt(receipt string, at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.receipt, h.renewed, h.settled = receipt, at, false
+}
+
+// request carries out one request about the message with its current receipt. It reports false
+// without a request if the message is settled.
+func (h *held) request(ctx context.Context, f func(receipt string) error) (bool, error) {
+	select {
+	case h.turn <- struct{}{}:
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	defer func() { <-h.turn }()
+	h.mu.Lock()
+	receipt, settled := h.receipt, h.settled
+	h.mu.Unlock()
+	if settled {
+		return false, nil
+	}
+	return true, f(receipt)
+}
+
+// forget ends the holding without a request: the message will come back, to whom it may.
+func (h *held) forget() {
+	h.mu.Lock()
+	h.settled = true
+	h.mu.Unlock()
+	h.keeper.drop(h)
+}
+
+// remove deletes the message. A message that is gone counts as deleted; confirmed is false if it
+// may still be there.
+func (h *held) remove(ctx context.Context) (confirmed bool) {
+	_, err := h.request(ctx, func(receipt string) error {
+		return h.keeper.queues.Delete(ctx, h.Queue, h.ID, receipt)
+	})
+	h.forget()
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		h.keeper.log.Warn("message not deleted; it will be delivered again",
+			"queue", h.Queue, "message", h.ID, "error", err)
+		return false
+	}
+	return true
+}
+
+// maxPutBack is the longest delay of a message that is put back.
+const maxPutBack = 600 * time.Second
+
+// putBackDelay is the delay of a message that cannot be used yet: it doubles with each delivery,
+// as with .NET, so that neither side starves the other.
+func putBackDelay(dequeueCount int) time.Duration {
+	return run.Backoff(dequeueCount+1, time.Second, maxPutBack)
+}
+
+// putBack makes the message visible again after delay.
+func (h *held) putBack(ctx context.Context, delay time.Duration) {
+	_, err := h.request(ctx, func(receipt string) error {
+		_, err := h.keeper.queues.Update(ctx, h.Queue, h.ID, receipt, h.Text, delay)
+		return err
+	})
+	h.forget()
+	if err != nil && !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrReceipt) {
+		h.keeper.log.Warn("message not put back; it will come back when its visibility ends",
+			"queue", h.Queue, "message", h.ID, "error", err)
+	}
+}
+
+// renew extends the time for which the message is hidden from others.
+func (h *held) renew(ctx context.Context) {
+	sent := time.Now()
+	asked, err := h.request(ctx, func(receipt string) error {
+		renewed, err := h.keeper.queues.Update(ctx, h.Queue, h.ID, receipt, h.Text, h.keeper.visibility)
+		if err == nil {
+			h.replaceReceipt(renewed.PopReceipt, sent)
+		}
+		return err
+	})
+	switch {
+	case !asked:
+		return
+	case errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrReceipt):
+		h.keeper.log.Warn("held message was taken by another worker", "queue", h.Queue, "message", h.ID)
+		h.forget()
+		return
+	case err != nil:
+		h.keeper.log.Warn("message not renewed; trying again", "queue", h.Queue, "message", h.ID, "error", err)
+		return
+	}
+	h.mu.Lock()
+	watcher := h.watcher
+	h.mu.Unlock()
+	if watcher != nil {
+		watcher(ctx, h)
+	}
+}
+
+// watch makes f be called after each renewal of the message.
+func (h *held) watch(f func(ctx context.Context, h *held)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watcher = f
+}
+
+// run renews what is held until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	period := k.visibility / 9
+	for run.Sleep(ctx, period) {
+		var group run.Group
+		for _, h := range k.due(time.Now()) {
+			group.Go(ctx, "worker: renew message", h.renew)
+		}
+		group.Wait()
+	}
+}
+
+// due returns the messages that were last renewed a third of their visibility ago.
+func (k *keeper) due(now time.Time) []*held {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var due []*held
+	for _, h := range k.held {
+		h.mu.Lock()
+		if now.Sub(h.renewed) >= k.visibility/3 {
+			due = append(due, h)
+		}
+		h.mu.Unlock()
+	}
+	return due
+}

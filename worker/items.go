@@ -1,0 +1,253 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/durafleet/durafleet/activity"
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/failure"
+	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// items reads the work-item queue and runs activities.
+type items struct {
+	w     *Worker
+	pace  *pace
+	slots slots
+	// names limits activities that have a limit of their own.
+	names map[string]slots
+	group run.Group
+}
+
+func newItems(w *Worker) *items {
+	i := &items{w: w, pace: newPace(w.opts.MaxPollInterval), slots: newSlots(w.opts.MaxActivities), names: map[string]slots{}}
+	for key, binding := range w.registry.activities {
+		if binding.Limit > 0 {
+			i.names[key] = newSlots(binding.Limit)
+		}
+	}
+	return i
+}
+
+// limitOf returns the slots of an activity that has a limit of its own, else nil.
+func (i *items) limitOf(binding activity.Binding) slots {
+	return i.names[strings.ToLower(binding.Name)]
+}
+
+// signal wakes the poller.
+func (i *items) signal() { i.pace.signal() }
+
+// run takes work items until intake ends. What it took runs on under work.
+func (i *items) run(intake, work context.Context) {
+	run.Loop(intake, i.w.opts.Logger, "work items", func(context.Context) error {
+		return i.poll(intake, work)
+	})
+}
+
+// poll takes as many work items as there are free slots.
+func (i *items) poll(intake, work context.Context) error {
+	if !i.slots.acquire(intake) {
+		return nil
+	}
+	free := 1
+	for free < storage.MaxMessagesPerGet && i.slots.tryAcquire() {
+		free++
+	}
+	// The request is not cut short by a stop: what it brings is put back.
+	ctx, cancel := context.WithTimeout(work, getTimeout)
+	sent := time.Now()
+	received, _, err := i.w.hub.Receive(ctx, i.w.hub.Names.WorkItemQueue(), free, i.w.opts.Visibility)
+	cancel()
+	for range free - len(received) {
+		i.slots.release()
+	}
+	if err != nil {
+		return fmt.Errorf("read work items: %w", err)
+	}
+	if len(received) == 0 {
+		i.pace.wait(intake, nil)
+		return nil
+	}
+	i.pace.busy()
+	for _, message := range received {
+		i.accept(intake, work, message, sent)
+	}
+	return nil
+}
+
+// accept starts the activity of a work item. The slot taken for it is released when it is
+// settled.
+func (i *items) accept(intake, work context.Context, message store.Received, sent time.Time) {
+	h := i.w.keeper.take(message, sent)
+	if h == nil {
+		i.slots.release()
+		return
+	}
+	i.group.Go(work, "worker: work item", func(ctx context.Context) {
+		defer i.slots.release()
+		i.handle(ctx, intake, h)
+	})
+}
+
+func (i *items) handle(ctx, intake context.Context, h *held) {
+	log := i.w.opts.Logger
+	scheduled, ok := (*history.TaskScheduled)(nil), false
+	if h.Err == nil {
+		scheduled, ok = h.Content.Event.(*history.TaskScheduled)
+	}
+	if !ok {
+		delay := putBackDelay(h.DequeueCount)
+		log.Warn("unreadable work item; put back", "message", h.ID, "deliveries", h.DequeueCount, "error", h.Err, "delay", delay)
+		h.putBack(ctx, delay)
+		return
+	}
+	binding, ok := i.w.registry.activity(scheduled.Name)
+	if !ok {
+		i.w.unknown.add(scheduled.Name)
+		delay := putBackDelay(h.DequeueCount)
+		log.Warn("activity is not bound in this worker; put back", "activity", scheduled.Name,
+			"instance", h.Content.Target.InstanceID, "delay", delay)
+		h.putBack(ctx, delay)
+		return
+	}
+	if intake.Err() != nil || !i.admit(intake, h, binding) {
+		h.putBack(ctx, 0)
+		return
+	}
+	defer i.leave(h, binding)
+	i.perform(ctx, h, scheduled, binding)
+}
+
+// admit waits until the activity's own limit, and the rule that work which may crash workers
+// runs by itself, let it run. It reports false if the worker stops first.
+func (i *items) admit(intake context.Context, h *held, binding activity.Binding) bool {
+	limit := i.limitOf(binding)
+	if limit != nil && !limit.acquire(intake) {
+		return false
+	}
+	if h.DequeueCount >= aloneFrom && !i.w.aloneItems.acquire(intake) {
+		if limit != nil {
+			limit.release()
+		}
+		return false
+	}
+	return true
+}
+
+func (i *items) leave(h *held, binding activity.Binding) {
+	if h.DequeueCount >= aloneFrom {
+		i.w.aloneItems.release()
+	}
+	if limit := i.limitOf(binding); limit != nil {
+		limit.release()
+	}
+}
+
+// perform runs the activity, sends its answer and deletes the work item, in this order: a crash
+// in between repeats the activity, and of two answers the first counts.
+func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskScheduled, binding activity.Binding) {
+	info := infoOf(h, scheduled)
+	ctx, end := i.w.running.begin(ctx, h.Content.Target)
+	defer end()
+	h.watch(i.w.checkWanted)
+	result, failed := i.call(ctx, info, scheduled, binding)
+	work := context.WithoutCancel(ctx)
+	switch cause := context.Cause(ctx); {
+	case cause == activity.ErrStopping && failed != nil: //nolint:errorlint // causes are set by us, unwrapped
+		h.putBack(work, 0)
+		return
+	case cause == activity.ErrUnwanted: //nolint:errorlint // as above
+		h.remove(work)
+		return
+	}
+	answer := answerTo(h, scheduled, result, failed)
+	for attempt := 1; ; attempt++ {
+		err := i.w.send(work, answer, 0)
+		if err == nil {
+			h.remove(work)
+			return
+		}
+		i.w.opts.Logger.Warn("answer of an activity not sent; trying again", "activity", scheduled.Name,
+			"instance", info.InstanceID, "error", err, "attempt", attempt)
+		if !run.Sleep(ctx, run.Backoff(attempt, 200*time.Millisecond, 10*time.Second)) {
+			h.putBack(work, 0)
+			return
+		}
+	}
+}
+
+func infoOf(h *held, scheduled *history.TaskScheduled) activity.Info {
+	info := activity.Info{
+		Name:        scheduled.Name,
+		InstanceID:  h.Content.Target.InstanceID,
+		ExecutionID: h.Content.Target.ExecutionID,
+		TaskID:      scheduled.EventID,
+		CallID:      fmt.Sprintf("%s:%d", h.Content.Target.ExecutionID, scheduled.EventID),
+		Attempt:     1,
+		Delivery:    h.DequeueCount,
+		Tags:        scheduled.Tags,
+	}
+	if private := h.Content.Private; private != nil {
+		if private.CallID != "" {
+			info.CallID = private.CallID
+		}
+		info.Attempt = max(info.Attempt, private.Attempt)
+	}
+	return info
+}
+
+// call runs the activity's code; a panic becomes a failure.
+func (i *items) call(
+	ctx context.Context, info activity.Info, scheduled *history.TaskScheduled, binding activity.Binding,
+) (result *string, failed *history.FailureDetails) {
+	i.w.stats.activities.Add(1)
+	if info.Delivery > 1 {
+		i.w.stats.redelivered.Add(1)
+	}
+	var err error
+	ctx = activity.NewContext(ctx, info)
+	if binding.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, binding.Timeout, activity.ErrTimeout)
+		defer cancel()
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			result, failed = nil, failure.FromPanic(p, debug.Stack())
+			err = fmt.Errorf("panic: %v", p)
+		}
+		if i.w.opts.OnActivity != nil {
+			i.w.opts.OnActivity(info, err)
+		}
+	}()
+	if result, err = binding.Run(ctx, scheduled.Input); err != nil {
+		return nil, failure.FromError(err)
+	}
+	return result, nil
+}
+
+// answerTo makes the message that brings an activity's outcome to its orchestration. It names
+// the request, so that it cannot be taken for the answer to another one.
+func answerTo(h *held, scheduled *history.TaskScheduled, result *string, failed *history.FailureDetails) *wire.Message {
+	header := history.Header{EventID: history.NoEventID, Timestamp: time.Now().UTC()}
+	var event history.Event = &history.TaskCompleted{Header: header, TaskID: scheduled.EventID, Result: result}
+	if failed != nil {
+		event = &history.TaskFailed{
+			Header: header, TaskID: scheduled.EventID, Reason: history.Text(failed.Message), Failure: failed,
+		}
+	}
+	return &wire.Message{
+		Event:   event,
+		Target:  h.Content.Target,
+		Episode: h.Content.Episode,
+		Sender:  &h.Content.Target,
+		Private: &wire.Private{TaskName: scheduled.Name, ScheduledAt: scheduled.Timestamp},
+	}
+}

@@ -1,0 +1,60 @@
+package worker
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// minPoll is the pause after the first empty poll.
+	minPoll = 50 * time.Millisecond
+	// eagerPoll bounds the pause for a while after a take-over, when messages of the former owner
+	// come back one after the other.
+	eagerPoll = 2 * time.Second
+	// eagerFor is how long that while is.
+	eagerFor = time.Minute
+)
+
+// pace decides when a queue is polled next: at once after a message, then with pauses that grow.
+// A wake-up cuts a pause short.
+type pace struct {
+	ceiling    time.Duration
+	eagerUntil time.Time
+	pause      time.Duration
+	wake       chan struct{}
+}
+
+func newPace(ceiling time.Duration) *pace {
+	return &pace{ceiling: ceiling, eagerUntil: time.Now().Add(eagerFor), wake: make(chan struct{}, 1)}
+}
+
+// busy notes a poll that brought something.
+func (p *pace) busy() { p.pause = 0 }
+
+// wait pauses after an empty poll. It ends early at a wake-up and when done is closed.
+func (p *pace) wait(ctx context.Context, done <-chan struct{}) {
+	limit := p.ceiling
+	if time.Now().Before(p.eagerUntil) {
+		limit = min(limit, eagerPoll)
+	}
+	p.pause = min(max(2*p.pause, minPoll), limit)
+	jittered := time.Duration(float64(p.pause) * (0.8 + 0.4*rand.Float64()))
+	timer := time.NewTimer(min(jittered, limit))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.wake:
+		p.pause = 0
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// signal wakes the poller; it may be called by anyone.
+func (p *pace) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,172 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/store"
+)
+
+// prepare loads what is needed to judge a batch, and sorts it.
+func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
+	if err := s.load(ctx, batch); err != nil {
+		return nil, err
+	}
+	if err := s.awaitRow(ctx, batch); err != nil {
+		return nil, err
+	}
+	out := s.facts().sort(batch, func(h *held, reason string) {
+		s.r.log.Debug("message dropped", "instance", s.id, "kind", h.Content.Event.Kind(), "reason", reason)
+	})
+	s.limitMemory(out)
+	return out, s.completeUnfinished(ctx, out)
+}
+
+func (s *session) facts() *facts {
+	f := &facts{
+		stored: s.stored, row: s.row, replaced: s.replaced,
+		visibility: s.r.w.opts.Visibility, processed: map[string]bool{},
+	}
+	for _, id := range s.stored.Processed {
+		f.processed[id] = true
+	}
+	return f
+}
+
+// clientStart returns the first start by a client in the batch, nil if there is none.
+func clientStart(batch []*held) *held {
+	for _, h := range batch {
+		if started := startOf(h.Content); started != nil && started.Parent == nil {
+			return h
+		}
+	}
+	return nil
+}
+
+// load reads the history, unless the session has it, and the status row if the batch needs it.
+func (s *session) load(ctx context.Context, batch []*held) error {
+	start := clientStart(batch)
+	if s.stored == nil && start != nil {
+		if err := s.readRow(ctx); err != nil {
+			return err
+		}
+		if s.firstEver(start) {
+			s.stored = &store.History{State: &history.State{}}
+			return nil
+		}
+	}
+	if s.stored == nil {
+		stored, err := s.r.w.hub.LoadHistory(ctx, s.id)
+		if err != nil {
+			return err
+		}
+		stored.Processed = s.r.processed(stored.Processed)
+		s.stored = stored
+	} else if start != nil && !rowIs(s.row, startOf(start.Content).Instance.ExecutionID) {
+		return s.readRow(ctx)
+	}
+	if s.stored.State.Started() == nil && s.row == nil && start == nil {
+		return s.readRow(ctx)
+	}
+	return nil
+}
+
+// firstEver reports that a start is the first one of its id, so that there can be no history: the
+// client found no status row, nobody has taken the start before, and nobody has begun.
+func (s *session) firstEver(start *held) bool {
+	started := startOf(start.Content)
+	return start.DequeueCount == 1 && rowIs(s.row, started.Instance.ExecutionID) &&
+		s.row.Status == history.Pending && s.row.HasGeneration && s.row.Generation == 0 &&
+		started.Generation != nil && *started.Generation == 0
+}
+
+// readRow reads the status row; a missing one is no error.
+func (s *session) readRow(ctx context.Context) error {
+	row, err := s.r.w.hub.ReadInstance(ctx, s.id, false)
+	switch {
+	case err == nil:
+		s.row = &row
+	case errors.Is(err, storage.ErrNotFound):
+		s.row = nil
+	default:
+		return err
+	}
+	return nil
+}
+
+// awaitRow gives a client that has sent a start the time to write the status row.
+func (s *session) awaitRow(ctx context.Context, batch []*held) error {
+	start := clientStart(batch)
+	if start == nil {
+		return nil
+	}
+	for _, pause := range []time.Duration{20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond} {
+		if v, _ := s.facts().judge(start); v != missingRow || !run.Sleep(ctx, pause) {
+			return nil
+		}
+		if err := s.readRow(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limitMemory keeps the list of processed messages within what the sentinel holds: events beyond
+// it have to wait until deletions have been confirmed.
+func (s *session) limitMemory(out *sorted) {
+	room := maxProcessed - len(s.stored.Processed)
+	kept := out.apply[:0]
+	for _, h := range out.apply {
+		if needsMemory(h.Content.Event) {
+			if room--; room < 0 {
+				out.later = append(out.later, putBack{h, time.Second, "too many events await the deletion of their messages"})
+				continue
+			}
+		}
+		kept = append(kept, h)
+	}
+	out.apply = kept
+	out.turn = out.start != nil || len(out.apply) > 0
+}
+
+// completeUnfinished finds out whether the messages to be dropped were part of a checkpoint that
+// was cut off: then what is missing of it has to be made up for before they may go.
+func (s *session) completeUnfinished(ctx context.Context, out *sorted) error {
+	if out.turn || len(out.done) == 0 || s.stored.State.Started() == nil {
+		return nil
+	}
+	if s.stored.State.Completed() != nil {
+		out.needsRepair = true
+		return nil
+	}
+	if maxDeliveries(out.done) < 2 {
+		return nil
+	}
+	if err := s.replay(); err != nil {
+		return err
+	}
+	out.turn = s.exec.Pending() || !s.stored.State.AtRest()
+	out.needsRepair = true
+	return nil
+}
+
+// replay brings the session's execution to the end of the stored history.
+func (s *session) replay() error {
+	if s.exec != nil {
+		return nil
+	}
+	exec, err := s.execution(s.stored.State.Started().Name)
+	if err != nil {
+		return err
+	}
+	if err := exec.Replay(s.stored.State.Events()); err != nil {
+		exec.Close()
+		return err
+	}
+	s.exec = exec
+	return nil
+}

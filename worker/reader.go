@@ -1,0 +1,270 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/partition"
+)
+
+// reader works on one owned partition: it reads the control queue and keeps the sessions of the
+// instances that hash there.
+type reader struct {
+	w     *Worker
+	queue string
+	log   *slog.Logger
+	// own ends when the partition must not be touched any more.
+	own context.Context //nolint:containedctx // holding a partition is a context
+	// intake ends when no further turn may begin.
+	intake     context.Context //nolint:containedctx // as own
+	stopIntake context.CancelFunc
+	pace       *pace
+	group      run.Group
+	began      time.Time
+
+	mu       sync.Mutex
+	sessions map[string]*session
+	draining bool
+	// settled says that every message of an earlier owner would have shown by now; unconfirmed
+	// holds the ids of messages that this owner could not delete for sure.
+	settled     bool
+	unconfirmed map[string]bool
+}
+
+// inheritance is how long messages that an earlier owner held or put back may stay hidden.
+const inheritance = maxPutBack + time.Minute
+
+// getTimeout bounds one request for messages. A request that is cut off may have hidden messages.
+const getTimeout = 30 * time.Second
+
+// serve reads a partition's queue until the lease is lost or to be handed over; it is the Serve
+// of the partition manager.
+func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, beat *partition.Heartbeat) error {
+	r := &reader{
+		w: w, queue: id, log: w.opts.Logger.With("partition", id), own: own,
+		pace: newPace(w.opts.MaxPollInterval), began: time.Now(),
+		sessions: map[string]*session{}, unconfirmed: map[string]bool{},
+	}
+	r.intake, r.stopIntake = context.WithCancel(own)
+	defer r.stopIntake()
+	w.readers.add(r)
+	defer w.readers.remove(r)
+	failures := 0
+	for own.Err() == nil && !closed(drain) {
+		beat.Beat()
+		if !w.belowThreshold(own, drain) {
+			continue
+		}
+		err := r.poll(drain)
+		if err == nil || own.Err() != nil {
+			failures = 0
+			continue
+		}
+		failures++
+		pause := run.Backoff(failures, 250*time.Millisecond, 10*time.Second)
+		r.log.Warn("control queue not read; trying again", "error", err, "pause", pause)
+		run.Sleep(own, pause)
+	}
+	r.finish()
+	return nil
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// belowThreshold waits, for a second at most, until the worker may take more messages.
+func (w *Worker) belowThreshold(ctx context.Context, drain <-chan struct{}) bool {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-w.buffer.below():
+		return true
+	case <-timer.C:
+	case <-drain:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// poll reads the queue once. The request is not cut short by a hand-over: what it brings is put
+// back.
+func (r *reader) poll(drain <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(r.own, getTimeout)
+	defer cancel()
+	sent := time.Now()
+	received, _, err := r.w.hub.Receive(ctx, r.queue, storage.MaxMessagesPerGet, r.w.opts.Visibility)
+	if err != nil {
+		return err
+	}
+	if len(received) == 0 {
+		r.idle(drain, sent)
+		return nil
+	}
+	r.pace.busy()
+	for _, message := range received {
+		r.accept(message, sent)
+	}
+	return nil
+}
+
+func (r *reader) idle(drain <-chan struct{}, sent time.Time) {
+	r.mu.Lock()
+	if sent.Sub(r.began) > inheritance {
+		r.settled = true
+	}
+	r.mu.Unlock()
+	r.evict()
+	r.pace.wait(r.own, drain)
+}
+
+// accept takes charge of a message and hands it to its session when it is due.
+func (r *reader) accept(message store.Received, sent time.Time) {
+	h := r.w.keeper.take(message, sent)
+	if h == nil {
+		return // the copy that is held has the new receipt
+	}
+	if message.Err != nil {
+		delay := putBackDelay(message.DequeueCount)
+		r.log.Warn("unreadable message; put back", "message", message.ID, "deliveries", message.DequeueCount,
+			"error", message.Err, "delay", delay)
+		r.aside("worker: put back unreadable message", func(ctx context.Context) { h.putBack(ctx, delay) })
+		return
+	}
+	switch early := time.Until(dueAt(message.Content.Event)); {
+	case early <= 0:
+		r.deliver(h)
+	case early <= maxHold:
+		r.aside("worker: hold early message", func(ctx context.Context) { r.holdBack(ctx, h) })
+	default:
+		r.aside("worker: put back early message", func(ctx context.Context) { h.putBack(ctx, early) })
+	}
+}
+
+// holdBack delivers a message when it is due. If intake ends before, the message is put back.
+func (r *reader) holdBack(ctx context.Context, h *held) {
+	r.w.buffer.add(1)
+	defer r.w.buffer.add(-1)
+	if due := dueAt(h.Content.Event); run.Sleep(r.intake, time.Until(due)) {
+		r.deliver(h)
+	} else {
+		h.putBack(ctx, time.Until(due))
+	}
+}
+
+// maxHold is how long a message that came early is kept in memory instead of being put back.
+const maxHold = 2 * time.Second
+
+// dueAt returns when a message may take effect. A queue may hand out delayed messages early:
+// .NET cuts the fraction of delays off.
+func dueAt(e history.Event) time.Time {
+	switch e := e.(type) {
+	case *history.TimerFired:
+		return e.FireAt
+	case *history.ExecutionStarted:
+		if e.ScheduledStart != nil {
+			return *e.ScheduledStart
+		}
+	}
+	return time.Time{}
+}
+
+// aside runs something beside the reader, for as long as the partition is owned.
+func (r *reader) aside(name string, f func(ctx context.Context)) {
+	r.group.Go(r.own, name, f)
+}
+
+// deliver hands a message to the session of its instance, and wakes it.
+func (r *reader) deliver(h *held) {
+	r.w.buffer.add(1)
+	id := h.Content.Target.InstanceID
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.sessions[id]
+	if !ok {
+		s = &session{r: r, id: id}
+		r.sessions[id] = s
+	}
+	s.inbox = append(s.inbox, h)
+	if !s.running && !r.draining {
+		s.running = true
+		r.group.Go(r.own, "worker: session", s.run)
+	}
+}
+
+// evict forgets sessions that have been idle for long, and the longest idle ones if there are
+// too many.
+func (r *reader) evict() {
+	r.mu.Lock()
+	var evicted []*session
+	limit := max(1, r.w.opts.MaxSessions/max(1, r.w.readers.count()))
+	for id, s := range r.sessions {
+		if !s.running && (time.Since(s.idleSince) > r.w.opts.SessionIdle || len(r.sessions) > limit) {
+			delete(r.sessions, id)
+			evicted = append(evicted, s)
+		}
+	}
+	r.mu.Unlock()
+	for _, s := range evicted {
+		s.forget()
+	}
+}
+
+// finish ends the sessions. The order: no session begins another turn, turns under way end, what
+// was not used is made visible again, and memory is released.
+func (r *reader) finish() {
+	r.mu.Lock()
+	r.draining = true
+	r.mu.Unlock()
+	r.stopIntake()
+	r.group.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var back run.Group
+	for _, s := range r.sessions {
+		s.forget()
+		for _, h := range s.inbox {
+			back.Go(r.own, "worker: put back message", func(ctx context.Context) { s.release(ctx, h, 0) })
+		}
+	}
+	back.Wait()
+}
+
+// processed reduces the list of processed messages of a loaded history to those that may still
+// be delivered.
+func (r *reader) processed(stored []string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var left []string
+	for _, id := range stored {
+		if r.unconfirmed[id] || !r.settled && !r.w.confirmed.has(id) {
+			left = append(left, id)
+		}
+	}
+	return left
+}
+
+// confirm notes whether the message of a processed event is gone for good.
+func (r *reader) confirm(activityID string, deleted bool) {
+	if deleted {
+		r.w.confirmed.add(activityID)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if deleted {
+		delete(r.unconfirmed, activityID)
+	} else {
+		r.unconfirmed[activityID] = true
+	}
+}

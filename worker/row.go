@@ -1,0 +1,221 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/turn"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// rowUpdate returns what a turn changes in the status row, nil if the row is not due: it is
+// written when the execution, the status or the custom status changes, and otherwise once a
+// minute, so that its last update shows that the instance is alive.
+func (s *session) rowUpdate(b before, out *turn.Outcome, now time.Time) *wire.InstanceUpdate {
+	newExecution := b.fresh || out.Replaced
+	suspension := lastSuspension(out)
+	due := newExecution || out.Completed != nil || suspension != nil ||
+		!sameText(b.customStatus, out.CustomStatus) ||
+		!now.Truncate(time.Minute).Equal(b.latest.Truncate(time.Minute))
+	if !due {
+		return nil
+	}
+	update := s.baseUpdate(out.State, out.CustomStatus)
+	if newExecution {
+		update.Start = rowStart(out.State.Started())
+		update.Status = history.Running
+	}
+	if suspension != nil {
+		update.Status = history.Running
+		if out.Suspended {
+			update.Status = history.Suspended
+		}
+		reason := wire.SafeOutput(history.TextOr(suspension, ""))
+		update.Output = &reason
+	}
+	if out.Completed != nil {
+		completeUpdate(&update, out.Completed, now)
+	}
+	return &update
+}
+
+func (s *session) baseUpdate(state *history.State, customStatus *string) wire.InstanceUpdate {
+	events := state.Events()
+	return wire.InstanceUpdate{
+		ExecutionID:  state.Started().Instance.ExecutionID,
+		LastUpdated:  events[len(events)-1].Head().Timestamp,
+		TaskHubName:  s.r.w.hub.Names.Hub(),
+		CustomStatus: customStatus,
+	}
+}
+
+func rowStart(started *history.ExecutionStarted) *wire.InstanceStart {
+	return &wire.InstanceStart{
+		Name: started.Name, Version: started.Version, Created: started.Timestamp, Tags: started.Tags,
+		Input: started.Input, Generation: started.Generation, ScheduledStart: started.ScheduledStart,
+	}
+}
+
+func completeUpdate(update *wire.InstanceUpdate, end *history.ExecutionCompleted, now time.Time) {
+	update.Status, update.Completed = end.Status, &now
+	switch end.Status {
+	case history.Completed:
+		update.Output = end.Result
+	case history.Failed:
+		update.Output = wire.FailedOutput(end.Result, end.Failure)
+	default:
+		reason := wire.SafeOutput(history.TextOr(end.Result, ""))
+		update.Output = &reason
+	}
+}
+
+// refer makes the row refer to payloads that went into blobs.
+func refer(update *wire.InstanceUpdate, committed store.Committed) {
+	if committed.InputURL != "" && update.Start != nil {
+		update.Start.Input = &committed.InputURL
+	}
+	if committed.ResultURL != "" && update.Completed != nil {
+		update.Output = &committed.ResultURL
+	}
+}
+
+// lastSuspension returns the reason of the last suspend or resume of a turn, nil if there was
+// none.
+func lastSuspension(out *turn.Outcome) *string {
+	var reason *string
+	for _, e := range out.New {
+		switch e := e.(type) {
+		case *history.ExecutionSuspended:
+			reason = history.Text(history.TextOr(e.Reason, ""))
+		case *history.ExecutionResumed:
+			reason = history.Text(history.TextOr(e.Reason, ""))
+		}
+	}
+	return reason
+}
+
+func sameText(a, b *string) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// maxRowAttempts bounds how often a status row is read again after somebody changed it.
+const maxRowAttempts = 5
+
+// writeRow merges an update into the status row as long as the row is about this execution or
+// the one it follows; previous is that one's id. A row that names another execution belongs to a
+// newer start and is left alone; so is one that was purged.
+func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, previous string) error {
+	if err := s.r.w.hub.PlaceLarge(ctx, s.id, &update); err != nil {
+		return err
+	}
+	columns := update.Encode()
+	known := s.row != nil
+	for range maxRowAttempts {
+		etag := storage.ETag("")
+		if s.row != nil {
+			etag = s.row.ETag
+		}
+		if known || update.Start != nil && previous == "" {
+			written, err := s.r.w.hub.UpdateInstance(ctx, s.id, columns, etag)
+			if err == nil {
+				s.noteRow(update, written)
+				return nil
+			}
+			if !lostRow(err) {
+				return err
+			}
+		}
+		gone := s.row != nil
+		if err := s.readRow(ctx); err != nil {
+			return err
+		}
+		switch {
+		case s.row == nil && gone:
+			s.r.log.Info("instance was purged; its status is not written", "instance", s.id)
+			return nil
+		case s.row != nil && !s.ours(previous):
+			s.r.log.Info("status row belongs to another start; left alone", "instance", s.id, "execution", s.row.ExecutionID)
+			return nil
+		}
+		known = true
+	}
+	return fmt.Errorf("write status of instance %q: it changed %d times in a row", s.id, maxRowAttempts)
+}
+
+// ours reports whether the status row is about an execution that this instance's history leads
+// on from, or about a child, which only its parent starts.
+func (s *session) ours(previous string) bool {
+	id := s.row.ExecutionID
+	return id == "" || !s.row.HasGeneration || sameID(id, s.stored.ExecutionID) || sameID(id, previous) ||
+		slices.ContainsFunc(s.stored.Replaced, func(former string) bool { return sameID(id, former) })
+}
+
+func (s *session) noteRow(update wire.InstanceUpdate, etag storage.ETag) {
+	row := store.Instance{ETag: etag}
+	if s.row != nil {
+		row = *s.row
+		row.ETag = etag
+	}
+	row.InstanceID, row.ExecutionID = s.id, update.ExecutionID
+	if update.Status != "" {
+		row.Status = update.Status
+	}
+	if update.Start != nil {
+		row.Created = update.Start.Created
+		if update.Start.Generation != nil {
+			row.Generation, row.HasGeneration = *update.Start.Generation, true
+		}
+	}
+	s.row = &row
+	s.stored.Replaced = nil // the row names the current execution now
+}
+
+func lostRow(err error) bool {
+	return errors.Is(err, storage.ErrPrecondition) || errors.Is(err, storage.ErrExists) || errors.Is(err, storage.ErrNotFound)
+}
+
+// repair brings the status row into line with the stored history, if it is about the same
+// execution or missing: a checkpoint may have been cut off between the two.
+func (s *session) repair(ctx context.Context) error {
+	if err := s.readRow(ctx); err != nil {
+		return err
+	}
+	state := s.stored.State
+	want := history.Running
+	switch {
+	case state.Completed() != nil:
+		want = state.Completed().Status
+	case state.Suspended():
+		want = history.Suspended
+	}
+	if s.row != nil && (!s.ours("") || sameID(s.row.ExecutionID, s.stored.ExecutionID) && s.row.Status == want) {
+		return nil
+	}
+	s.r.log.Warn("status row fell behind the history; repaired", "instance", s.id, "status", want)
+	update := s.baseUpdate(state, s.customStatus())
+	update.Start, update.Status = rowStart(state.Started()), want
+	if end := state.Completed(); end != nil {
+		completeUpdate(&update, end, end.Timestamp)
+	}
+	return s.writeRow(ctx, update, "")
+}
+
+// customStatus returns the custom status to store with a repair.
+func (s *session) customStatus() *string {
+	if s.exec != nil {
+		return s.exec.CustomStatus()
+	}
+	if s.row != nil {
+		return s.row.CustomStatus
+	}
+	return nil
+}

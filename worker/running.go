@@ -1,0 +1,80 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/durafleet/durafleet/activity"
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/storage"
+)
+
+// running knows the activities that run in this worker, to end them when their results are no
+// longer wanted.
+type running struct {
+	mu    sync.Mutex
+	calls map[*call]struct{}
+}
+
+type call struct {
+	target history.Instance
+	cancel context.CancelCauseFunc
+}
+
+// begin registers a call for an execution and returns its context.
+func (r *running) begin(ctx context.Context, target history.Instance) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	c := &call{target, cancel}
+	r.mu.Lock()
+	if r.calls == nil {
+		r.calls = map[*call]struct{}{}
+	}
+	r.calls[c] = struct{}{}
+	r.mu.Unlock()
+	return ctx, func() {
+		r.mu.Lock()
+		delete(r.calls, c)
+		r.mu.Unlock()
+		cancel(context.Canceled)
+	}
+}
+
+// cancel ends the calls of an execution.
+func (r *running) cancel(target history.Instance, cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.calls {
+		if c.target.InstanceID == target.InstanceID && strings.EqualFold(c.target.ExecutionID, target.ExecutionID) {
+			c.cancel(cause)
+		}
+	}
+}
+
+// cancelAll ends all calls.
+func (r *running) cancelAll(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.calls {
+		c.cancel(cause)
+	}
+}
+
+// checkWanted looks whether the execution that waits for a long activity is still there, and ends
+// the activity if it is not. It is called when the activity's work item has been renewed.
+func (w *Worker) checkWanted(ctx context.Context, h *held) {
+	target := h.Content.Target
+	row, err := w.hub.ReadInstance(ctx, target.InstanceID, false)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		// A child has no row before its first checkpoint, and that may still be under way.
+		return
+	case err != nil:
+		w.opts.Logger.Debug("status of a running activity's instance not read", "instance", target.InstanceID, "error", err)
+		return
+	}
+	if sameID(row.ExecutionID, target.ExecutionID) && row.Status.Terminal() {
+		w.running.cancel(target, activity.ErrUnwanted)
+	}
+}

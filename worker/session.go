@@ -1,0 +1,220 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/orchestration"
+)
+
+// session is the one place in this worker where an instance is worked on. One goroutine runs it
+// at a time; what arrives meanwhile waits in the inbox and shares the next turn.
+type session struct {
+	r  *reader
+	id string
+
+	// The following are guarded by reader.mu.
+	inbox     []*held
+	running   bool
+	idleSince time.Time
+
+	// The following belong to the goroutine that runs the session.
+	stored *store.History
+	exec   *orchestration.Execution
+	row    *store.Instance // last known status row, nil if not known
+	// replaced holds executions of the instance that this session has seen end in another one.
+	replaced map[string]bool
+}
+
+// aloneFrom is the delivery from which on a message is worked on by itself: it may be what makes
+// workers crash.
+const aloneFrom = 3
+
+// run works until the inbox is empty or the partition is handed over.
+func (s *session) run(ctx context.Context) {
+	defer s.rest()
+	for {
+		if !s.r.w.turns.acquire(s.r.intake) {
+			return
+		}
+		batch := s.nextBatch()
+		if len(batch) == 0 {
+			s.r.w.turns.release()
+			return
+		}
+		s.work(ctx, batch)
+		s.r.w.turns.release()
+	}
+}
+
+// nextBatch takes the messages for the next turn: all that have arrived, but one that has been
+// delivered several times only by itself.
+func (s *session) nextBatch() []*held {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	if s.r.draining || s.r.own.Err() != nil {
+		return nil
+	}
+	n := 0
+	for n < len(s.inbox) && s.inbox[n].DequeueCount < aloneFrom {
+		n++
+	}
+	if n == 0 {
+		n = min(1, len(s.inbox))
+	}
+	batch := s.inbox[:n:n]
+	s.inbox = s.inbox[n:]
+	return batch
+}
+
+// rest marks the session as idle, and as gone if it is not to be kept. A message that slipped in
+// starts it again.
+func (s *session) rest() {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	s.running, s.idleSince = false, time.Now()
+	if s.r.draining {
+		return
+	}
+	if len(s.inbox) > 0 && s.r.own.Err() == nil {
+		s.running = true
+		s.r.group.Go(s.r.own, "worker: session", s.run)
+		return
+	}
+	if s.r.w.opts.NoSessionCache || s.exec == nil {
+		s.forget()
+		delete(s.r.sessions, s.id)
+	}
+}
+
+// forget drops what the session has in memory. The next turn loads it again.
+func (s *session) forget() {
+	if s.exec != nil {
+		s.exec.Close()
+	}
+	s.stored, s.exec, s.row = nil, nil, nil
+}
+
+// work does one turn with a batch of messages and settles each of them.
+func (s *session) work(ctx context.Context, batch []*held) {
+	if batch[0].DequeueCount >= aloneFrom {
+		if !s.r.w.alone.acquire(s.r.intake) {
+			s.releaseAll(ctx, batch, 0)
+			return
+		}
+		defer s.r.w.alone.release()
+	}
+	sorted, err := s.prepare(ctx, batch)
+	if err != nil {
+		s.giveUp(ctx, batch, err)
+		return
+	}
+	for _, later := range sorted.later {
+		s.r.log.Debug("message put back", "instance", s.id, "kind", later.message.Content.Event.Kind(),
+			"reason", later.reason, "delay", later.delay)
+		s.release(ctx, later.message, later.delay)
+	}
+	if err := s.turn(ctx, sorted); err != nil {
+		s.giveUp(ctx, sorted.unsettled(), err)
+	}
+}
+
+// giveUp drops the session after a turn that was not stored and puts its messages back.
+func (s *session) giveUp(ctx context.Context, batch []*held, err error) {
+	s.forget()
+	if s.r.own.Err() != nil {
+		for _, h := range batch {
+			h.forget()
+			s.r.w.buffer.add(-1)
+		}
+		return
+	}
+	delay, log := time.Duration(0), s.r.log.Warn
+	switch {
+	case errors.Is(err, store.ErrRefused):
+		s.r.w.stats.conflicts.Add(1)
+		delay, log = time.Second, s.r.log.Info
+	case errors.Is(err, errUnknownName):
+		delay = putBackDelay(maxDeliveries(batch))
+	case errors.Is(err, orchestration.ErrNonDeterminism):
+		delay, log = putBackDelay(maxDeliveries(batch)), s.r.log.Error
+		s.r.w.heldInstances.add(s.id, err)
+	default:
+		delay = putBackDelay(maxDeliveries(batch))
+	}
+	log("turn not stored; messages put back", "instance", s.id, "error", err, "delay", delay)
+	s.releaseAll(ctx, batch, delay)
+}
+
+func maxDeliveries(batch []*held) int {
+	deliveries := 0
+	for _, h := range batch {
+		deliveries = max(deliveries, h.DequeueCount)
+	}
+	return deliveries
+}
+
+// release makes a message visible again after delay.
+func (s *session) release(ctx context.Context, h *held, delay time.Duration) {
+	h.putBack(ctx, delay)
+	s.r.w.buffer.add(-1)
+}
+
+func (s *session) releaseAll(ctx context.Context, batch []*held, delay time.Duration) {
+	s.r.w.each(ctx, len(batch), func(ctx context.Context, i int) { s.release(ctx, batch[i], delay) })
+}
+
+// discard deletes messages whose effect is stored or that never can have one.
+func (s *session) discard(ctx context.Context, batch []*held) {
+	s.r.w.each(ctx, len(batch), func(ctx context.Context, i int) {
+		deleted := batch[i].remove(ctx)
+		s.r.w.buffer.add(-1)
+		if needsMemory(batch[i].Content.Event) {
+			s.r.confirm(batch[i].Content.ActivityID, deleted)
+		}
+	})
+	if s.stored != nil {
+		s.stored.Processed = s.r.processed(s.stored.Processed)
+	}
+}
+
+// needsMemory reports whether an event would take effect again if its message were delivered
+// again. All others are recognised by what the history says.
+func needsMemory(e history.Event) bool {
+	switch e.Kind() {
+	case history.KindEventRaised, history.KindExecutionTerminated, history.KindExecutionSuspended,
+		history.KindExecutionResumed, history.KindGenericEvent:
+		return true
+	default:
+		return false
+	}
+}
+
+// execution returns a fresh execution of an orchestration.
+func (s *session) execution(name string) (*orchestration.Execution, error) {
+	binding, ok := s.r.w.registry.orchestration(name)
+	if !ok {
+		s.r.w.unknown.add(name)
+		return nil, &unknownNameError{kind: "orchestration", name: name}
+	}
+	return orchestration.NewExecution(binding, orchestration.Options{
+		TimerLimit: s.r.w.opts.TimerLimit,
+		TimerHop:   s.r.w.opts.TimerHop,
+		Logger:     s.r.w.opts.Logger,
+	}), nil
+}
+
+// rowIs reports whether the status row is known and belongs to the execution.
+func rowIs(row *store.Instance, executionID string) bool {
+	return row != nil && sameID(row.ExecutionID, executionID)
+}
+
+// startOf returns the start event in a message, nil if it holds another event.
+func startOf(m *wire.Message) *history.ExecutionStarted {
+	started, _ := m.Event.(*history.ExecutionStarted)
+	return started
+}

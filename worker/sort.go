@@ -1,0 +1,317 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/store"
+)
+
+// facts is what the sorting of an instance's messages goes by.
+type facts struct {
+	stored   *store.History
+	row      *store.Instance // nil if there is none
+	replaced map[string]bool
+	// visibility is how long a message is hidden when it is taken.
+	visibility time.Duration
+	processed  map[string]bool
+}
+
+// verdict says what becomes of a message.
+type verdict int
+
+const (
+	// apply: the event belongs into the next turn.
+	apply verdict = iota + 1
+	// begin: the start begins a new execution.
+	begin
+	// drop: the effect is stored, or the message can never have one; it is deleted once nothing
+	// that it may still have to cause is missing.
+	drop
+	// later: it is too early to tell; the message is put back.
+	later
+	// refuse: the start of a child whose id is taken; the parent is told.
+	refuse
+	// endRow: the instance is terminated before it has begun.
+	endRow
+	// missingRow: the start has come before the client wrote the status row.
+	missingRow
+)
+
+// patience is how many deliveries a message without a visible purpose gets before it is deleted.
+// With growing delays that is longer than any message stays hidden.
+const patience = 6
+
+// clockTolerance is how far the clocks of senders, workers and the service may be apart when
+// times of different clocks are compared.
+const clockTolerance = time.Minute
+
+// judge decides on a message in the light of the stored history.
+func (f *facts) judge(h *held) (verdict, string) {
+	started := startOf(h.Content)
+	switch {
+	case started != nil && started.Parent != nil:
+		return f.judgeChildStart(started)
+	case started != nil:
+		return f.judgeStart(h, started)
+	case f.stored.State.Started() == nil:
+		return f.judgeWithoutHistory(h)
+	case h.Content.Target.ExecutionID != "" && !sameID(h.Content.Target.ExecutionID, f.stored.ExecutionID):
+		return f.judgeForeign(h)
+	case f.stored.State.Completed() != nil:
+		return drop, "the instance has ended"
+	case f.processed[h.Content.ActivityID]:
+		return drop, "the event is in the history"
+	case history.IsAnswer(h.Content.Event):
+		return f.judgeAnswer(h)
+	default:
+		return f.judgeRequest(h)
+	}
+}
+
+// judgeStart tells real starts by clients from duplicates, by the rules that all engines of this
+// format follow: the status row names the execution that counts.
+func (f *facts) judgeStart(h *held, started *history.ExecutionStarted) (verdict, string) {
+	if f.row == nil {
+		return missingRow, "no status row yet"
+	}
+	generation := int32(0)
+	if started.Generation != nil {
+		generation = *started.Generation
+	}
+	switch {
+	case f.row.ExecutionID == "" || sameID(f.row.ExecutionID, started.Instance.ExecutionID):
+		if sameID(f.stored.ExecutionID, started.Instance.ExecutionID) && f.stored.State.Started() != nil {
+			return drop, "the execution has started"
+		}
+		if f.row.Status.Terminal() && f.row.ExecutionID != "" {
+			return drop, "the instance ended before it began"
+		}
+		return begin, ""
+	case f.row.Generation > generation:
+		return drop, "a later start took its place"
+	case f.row.Generation < generation:
+		return missingRow, "the status row is still that of the start before"
+	case f.row.Status == history.Pending && f.row.Created.Before(started.Timestamp),
+		h.DequeueCount > 1 && h.NextVisible.Add(-f.visibility).After(f.row.Created):
+		return drop, "another start of the same generation counts"
+	case h.DequeueCount >= 10:
+		return drop, "its client never wrote the status row"
+	default:
+		return later, "another start of the same generation may count"
+	}
+}
+
+// judgeChildStart recognises starts of a child that were sent twice, and refuses to replace a
+// child that is alive.
+func (f *facts) judgeChildStart(started *history.ExecutionStarted) (verdict, string) {
+	current := f.stored.State.Started()
+	switch {
+	case current == nil:
+		return begin, ""
+	case sameID(f.stored.ExecutionID, started.Instance.ExecutionID), f.replaced[started.Instance.ExecutionID]:
+		return drop, "the execution has started"
+	case current.Parent != nil && *current.Parent == *started.Parent:
+		return drop, "the call has started its child"
+	case f.stored.State.Completed() == nil:
+		return refuse, "the instance is alive"
+	default:
+		return begin, ""
+	}
+}
+
+func (f *facts) judgeWithoutHistory(h *held) (verdict, string) {
+	toInstance := h.Content.Target.ExecutionID == ""
+	switch {
+	case f.row != nil && f.row.Status.Terminal() && toInstance:
+		return drop, "the instance ended before it began"
+	case f.row != nil && f.row.Status == history.Pending && toInstance:
+		if h.Content.Event.Kind() == history.KindExecutionTerminated {
+			return endRow, ""
+		}
+		return later, "the instance has not started yet"
+	case h.DequeueCount < patience:
+		return later, "there is no such instance yet"
+	default:
+		return drop, "there is no such instance"
+	}
+}
+
+// judgeForeign decides on a message for an execution that is not the current one: either it is
+// over, or a write that would make it current is still on its way.
+func (f *facts) judgeForeign(h *held) (verdict, string) {
+	switch {
+	case f.replaced[h.Content.Target.ExecutionID],
+		h.InsertedOn.Add(clockTolerance).Before(f.stored.State.Started().Timestamp),
+		h.DequeueCount >= patience:
+		return drop, "its execution is over"
+	default:
+		return later, "its execution is not the current one"
+	}
+}
+
+func (f *facts) judgeAnswer(h *held) (verdict, string) {
+	event := h.Content.Event
+	if history.AnswerTo(event) == history.SplitTimerID {
+		return apply, ""
+	}
+	request := f.stored.State.Request(event)
+	switch {
+	case request == nil && f.neverAsked(h):
+		return drop, "nobody asked for it"
+	case request == nil:
+		return later, "what it answers is not in the history yet"
+	case f.stored.State.Answered(event):
+		return drop, "it was answered before"
+	case stale(h, request):
+		return drop, "it answers an earlier request of the same number"
+	default:
+		return apply, ""
+	}
+}
+
+// neverAsked reports that no episode can still bring the request that the answer belongs to. The
+// number in the message is that of the episode that asked, but only for answers that a worker
+// sends to itself.
+func (f *facts) neverAsked(h *held) bool {
+	switch h.Content.Event.Kind() {
+	case history.KindTaskCompleted, history.KindTaskFailed, history.KindTimerFired:
+		return f.stored.Complete && h.Content.Episode != nil && *h.Content.Episode <= f.stored.State.Episodes()
+	default:
+		return false
+	}
+}
+
+// stale reports that an answer belongs to another request than the one in the history.
+func stale(h *held, request history.Event) bool {
+	private := h.Content.Private
+	scheduled, ok := request.(*history.TaskScheduled)
+	if private == nil || !ok || private.ScheduledAt.IsZero() {
+		return false
+	}
+	return private.TaskName != scheduled.Name || !private.ScheduledAt.Equal(scheduled.Timestamp)
+}
+
+// judgeRequest decides on events, terminations and the like for a live instance. One that was
+// meant for an earlier start of the same id is dropped.
+func (f *facts) judgeRequest(h *held) (verdict, string) {
+	started := f.stored.State.Started()
+	switch h.Content.Event.Kind() {
+	case history.KindExecutionTerminated, history.KindExecutionSuspended:
+		if started.Generation != nil && h.InsertedOn.Add(clockTolerance).Before(started.Timestamp) {
+			return drop, "it was meant for an earlier start"
+		}
+	}
+	return apply, ""
+}
+
+// putBack is a message to be put back.
+type putBack struct {
+	message *held
+	delay   time.Duration
+	reason  string
+}
+
+// sorted is a batch of messages after sorting.
+type sorted struct {
+	// start begins a new execution; nil if the current one goes on.
+	start *held
+	// apply are the messages whose events belong into the turn, in order, without start.
+	apply []*held
+	// done are deleted after the turn.
+	done   []*held
+	later  []putBack
+	refuse []*held
+	endRow *held
+	// turn says that there is something to compute, needsRepair that the status row has to be
+	// compared with the history.
+	turn, needsRepair bool
+}
+
+// unsettled returns the messages that are still held.
+func (s *sorted) unsettled() []*held {
+	all := append([]*held{}, s.done...)
+	if s.start != nil {
+		all = append(all, s.start)
+	}
+	if s.endRow != nil {
+		all = append(all, s.endRow)
+	}
+	return append(append(all, s.apply...), s.refuse...)
+}
+
+// sort judges a batch. At most one start begins a new execution; what else is in the batch is
+// then judged by that one.
+func (f *facts) sort(batch []*held, log func(h *held, reason string)) *sorted {
+	out := &sorted{}
+	at := -1
+	for i, h := range batch {
+		if v, _ := f.judgeIfStart(h); v == begin && out.start == nil {
+			out.start, at = h, i
+		}
+	}
+	for i, h := range batch {
+		if i == at {
+			continue
+		}
+		v, reason := f.judgeBeside(h, out.start, i < at)
+		switch v {
+		case apply, begin:
+			out.apply = append(out.apply, h)
+		case drop:
+			log(h, reason)
+			out.done = append(out.done, h)
+		case refuse:
+			out.refuse = append(out.refuse, h)
+		case endRow:
+			if out.endRow == nil {
+				out.endRow = h
+			} else {
+				out.done = append(out.done, h)
+			}
+		case later, missingRow:
+			out.later = append(out.later, putBack{h, putBackDelay(h.DequeueCount), reason})
+		}
+	}
+	out.turn = out.start != nil || len(out.apply) > 0
+	return out
+}
+
+func (f *facts) judgeIfStart(h *held) (verdict, string) {
+	if startOf(h.Content) == nil {
+		return apply, ""
+	}
+	return f.judge(h)
+}
+
+// judgeBeside judges a message that came together with a start that begins a new execution, or
+// without one.
+func (f *facts) judgeBeside(h, start *held, before bool) (verdict, string) {
+	if start == nil {
+		return f.judge(h)
+	}
+	target := h.Content.Target.ExecutionID
+	began := startOf(start.Content).Instance.ExecutionID
+	switch {
+	case startOf(h.Content) != nil:
+		if sameID(startOf(h.Content).Instance.ExecutionID, began) {
+			return drop, "the start came twice"
+		}
+		return later, "another start comes first"
+	case target == "" && before && f.stored.State.Started() != nil:
+		return drop, "it was meant for the execution before"
+	case target == "":
+		return apply, ""
+	case sameID(target, began):
+		return later, "its execution is about to start"
+	default:
+		return f.judgeForeignBeside(h)
+	}
+}
+
+func (f *facts) judgeForeignBeside(h *held) (verdict, string) {
+	if f.stored.State.Started() == nil && h.DequeueCount < patience {
+		return later, "its execution is not the current one"
+	}
+	return drop, "its execution is over"
+}

@@ -1,0 +1,173 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/durafleet/durafleet/activity"
+	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/partition"
+	"github.com/durafleet/durafleet/partition/applease"
+	"github.com/durafleet/durafleet/partition/tablelease"
+	"github.com/durafleet/durafleet/taskhub"
+)
+
+// Worker runs orchestrations and activities of a task hub.
+type Worker struct {
+	hub      *store.Hub
+	opts     Options
+	registry *registry
+
+	keeper  *keeper
+	buffer  *buffer
+	turns   slots
+	items   *items
+	running running
+	readers readers
+	// confirmed remembers processed events whose messages were deleted for sure.
+	confirmed *recent
+	// alone and aloneItems let one message at a time be worked on that may make workers crash.
+	alone, aloneItems slots
+
+	unknown       unknownNames
+	heldInstances instanceErrors
+	stats         stats
+	manager       atomic.Pointer[partition.Manager]
+	started       atomic.Bool
+}
+
+// rememberedDeletions is how many confirmed deletions a worker remembers.
+const rememberedDeletions = 100_000
+
+// New returns a worker for the hub that has started nothing. A worker without orchestrations owns
+// no partitions, one without activities reads no work items. The bindings come from Activity.With
+// and Orchestrator.With. A nil opts means all defaults.
+func New(hub *taskhub.Hub, opts *Options, bindings ...Binding) (*Worker, error) {
+	if hub == nil {
+		return nil, errors.New("worker: the hub is nil")
+	}
+	full, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	known, err := newRegistry(bindings)
+	if err != nil {
+		return nil, err
+	}
+	if len(bindings) == 0 {
+		return nil, errors.New("worker: nothing is bound; a worker needs an orchestration or an activity")
+	}
+	w := &Worker{
+		hub: hub.Store(), opts: full, registry: known,
+		buffer: newBuffer(full.BufferThreshold), turns: newSlots(full.MaxTurns),
+		confirmed: newRecent(rememberedDeletions), alone: newSlots(1), aloneItems: newSlots(1),
+	}
+	w.opts.Logger = full.Logger.With("worker", full.WorkerID)
+	w.keeper = newKeeper(w.hub.Account.Queues, full.Visibility, w.opts.Logger)
+	w.items = newItems(w)
+	if _, err := w.newManager(); err != nil {
+		return nil, err
+	}
+	if _, err := w.newAppLease(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// ID returns the name by which the worker is known in the hub.
+func (w *Worker) ID() string { return w.opts.WorkerID }
+
+// Run works until ctx ends. Then it stops: it takes no more messages, lets turns and activities
+// that run end for up to Options.DrainTimeout, makes all other messages visible to the fleet
+// again, and hands its partitions over. Activities that still run after that see their context
+// end and are run again elsewhere.
+//
+// Run returns nil after a stop asked for by ctx. It may be called once; a second call returns
+// ErrRun.
+func (w *Worker) Run(ctx context.Context) error {
+	if !w.started.CompareAndSwap(false, true) {
+		return ErrRun
+	}
+	w.opts.Logger.Info("worker started", "orchestrations", len(w.registry.orchestrations), "activities", len(w.registry.activities))
+	// Two lifetimes: intake ends when the caller says so, work when what was taken is settled.
+	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+	var keeping, taking run.Group
+	keeping.Go(work, "worker: renewals", w.keeper.run)
+	var partitionsErr error
+	if len(w.registry.orchestrations) > 0 {
+		taking.Go(ctx, "worker: partitions", func(ctx context.Context) { partitionsErr = w.runPartitions(ctx) })
+	}
+	if len(w.registry.activities) > 0 {
+		taking.Go(work, "worker: work items", func(work context.Context) { w.items.run(ctx, work) })
+	}
+	<-ctx.Done()
+	w.opts.Logger.Info("worker is stopping")
+	// The order: intake has ended with ctx; partitions drain and are handed over while activities
+	// end; only then is what was held no longer renewed.
+	taking.Wait()
+	w.drainItems()
+	endWork()
+	keeping.Wait()
+	w.opts.Logger.Info("worker stopped")
+	return partitionsErr
+}
+
+// drainItems waits for running activities, and ends those that take too long.
+func (w *Worker) drainItems() {
+	timer := time.AfterFunc(w.opts.DrainTimeout, func() { w.running.cancelAll(activity.ErrStopping) })
+	defer timer.Stop()
+	w.items.group.Wait()
+}
+
+// runPartitions takes part in the sharing of partitions for as long as this application is the
+// one that processes the hub.
+func (w *Worker) runPartitions(ctx context.Context) error {
+	if w.opts.NoAppLease {
+		return w.serveAll(ctx)
+	}
+	lease, err := w.newAppLease()
+	if err != nil {
+		return err
+	}
+	return lease.Run(ctx, w.serveAll)
+}
+
+func (w *Worker) serveAll(ctx context.Context) error {
+	manager, err := w.newManager()
+	if err != nil {
+		return err
+	}
+	w.manager.Store(manager)
+	return manager.Run(ctx)
+}
+
+func (w *Worker) newManager() (*partition.Manager, error) {
+	leases := tablelease.New(w.hub.Account.Tables, w.hub.Names.PartitionsTable())
+	manager, err := partition.New(leases, &partition.Options{
+		WorkerID:        w.opts.WorkerID,
+		Serve:           w.serve,
+		LeaseDuration:   w.opts.LeaseDuration,
+		AcquireInterval: w.opts.AcquireInterval,
+		DrainTimeout:    w.opts.DrainTimeout,
+		Logger:          w.opts.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	return manager, nil
+}
+
+func (w *Worker) newAppLease() (*applease.Lease, error) {
+	lease, err := applease.New(w.hub.Account.Blobs, w.hub.Names, &applease.Options{
+		AppName: w.opts.AppName, Logger: w.opts.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	return lease, nil
+}
