@@ -176,14 +176,17 @@ func wireSize(row Row) int {
 	return size
 }
 
+// jsonSize is the size of s in JSON, without the quotes around it.
 func jsonSize(s string) int {
 	n := len(s)
-	for i := range len(s) {
+	for _, r := range s {
 		switch {
-		case s[i] == '"' || s[i] == '\\':
+		case r == '"' || r == '\\':
 			n++
-		case s[i] < ' ':
+		case r < ' ':
 			n += 5
+		case r == '\u2028' || r == '\u2029':
+			n += 3
 		}
 	}
 	return n

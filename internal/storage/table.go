@@ -59,7 +59,8 @@ type Tables interface {
 	Merge(ctx context.Context, table string, row Row, etag ETag) (ETag, error)
 	// Replace is like Merge, but columns that are not given vanish.
 	Replace(ctx context.Context, table string, row Row, etag ETag) (ETag, error)
-	// Delete removes a row of the given version. ErrNotFound, ErrPrecondition as in Merge.
+	// Delete removes a row of the given version. ErrNotFound, ErrPrecondition as in Merge, but
+	// ErrInvalid with an empty ETag.
 	Delete(ctx context.Context, table, partitionKey, rowKey string, etag ETag) error
 
 	// Transact applies up to MaxTransaction operations on rows of one partition key, all or
@@ -136,11 +137,11 @@ type Compare struct {
 	Value    any
 }
 
-// And is true when all its parts are; Or when one of them is. Both need at least one part.
-type (
-	And []Filter
-	Or  []Filter
-)
+// And is true when all its parts are. It needs at least one part.
+type And []Filter
+
+// Or is true when one of its parts is. It needs at least one part.
+type Or []Filter
 
 func (Compare) filter() {}
 func (And) filter()     {}

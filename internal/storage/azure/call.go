@@ -2,6 +2,7 @@ package azure
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ type call struct {
 	op     storage.Kind
 	target string
 	write  bool
+	text   *string // of the message to send, if there is one
 
 	mu      sync.Mutex
 	sent    int  // tries that reached the transport
@@ -123,5 +125,6 @@ func (c *call) note(response *http.Response, err error) {
 // neverConnected reports that the request cannot have reached the service.
 func neverConnected(err error) bool {
 	var operation *net.OpError
-	return errors.As(err, &operation) && operation.Op == "dial"
+	var untrusted *tls.CertificateVerificationError
+	return errors.As(err, &operation) && operation.Op == "dial" || errors.As(err, &untrusted)
 }

@@ -70,6 +70,7 @@ func (p *queues) Put(ctx context.Context, queue, text string, delay time.Duratio
 		return storage.Receipt{}, err
 	}
 	ctx, c := begin(ctx, storage.QueuePut, queue)
+	c.text = &text
 	options := &azqueue.EnqueueMessageOptions{TimeToLive: to.Ptr(int32(forever))}
 	if delay > 0 {
 		options.VisibilityTimeout = to.Ptr(storage.WholeSeconds(delay))
@@ -178,6 +179,7 @@ func (p *queues) Update(ctx context.Context, queue, id, popReceipt, text string,
 		return storage.Receipt{}, err
 	}
 	ctx, c := begin(ctx, storage.QueueUpdate, queue)
+	c.text = &text
 	options := &azqueue.UpdateMessageOptions{VisibilityTimeout: to.Ptr(storage.WholeSeconds(visibility))}
 	reply, err := p.client.NewQueueClient(queue).UpdateMessage(ctx, id, popReceipt, text, options)
 	if err == nil && value(reply.PopReceipt) == "" {

@@ -42,6 +42,7 @@ type tables struct {
 	base     string // the endpoint without a query
 	sas      string // the endpoint's query
 	once     policy.RetryOptions
+	ascii    bool // write bodies in ASCII
 }
 
 func newTables(endpoint *url.URL, signer policy.Policy, settings settings) *tables {
@@ -59,6 +60,7 @@ func newTables(endpoint *url.URL, signer policy.Policy, settings settings) *tabl
 		base:     base.String(),
 		sas:      endpoint.RawQuery,
 		once:     once,
+		ascii:    emulator(endpoint),
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/durafleet/durafleet/internal/storage"
 )
@@ -30,43 +32,51 @@ const timeLayout = "2006-01-02T15:04:05.0000000Z"
 func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
 
 // encodeRow writes a checked row as JSON. Nil values are left out; columns are in order of name.
-func encodeRow(row storage.Row) []byte {
-	out := appendJSON([]byte(`{"PartitionKey":`), row.PartitionKey)
-	out = appendJSON(append(out, `,"RowKey":`...), row.RowKey)
+func encodeRow(row storage.Row, ascii bool) []byte {
+	w := rowWriter{ascii: ascii}
+	w.text(`{"PartitionKey":`, row.PartitionKey)
+	w.text(`,"RowKey":`, row.RowKey)
 	for _, name := range slices.Sorted(maps.Keys(row.Values)) {
 		if value := row.Values[name]; value != nil {
-			out = appendColumn(out, name, value)
+			w.column(name, value)
 		}
 	}
-	return append(out, '}')
+	return append(w.out, '}')
 }
 
-func appendColumn(out []byte, name string, value any) []byte {
-	annotated := func(edm, text string) []byte {
-		out = append(appendJSON(append(out, ','), name+typeSuffix), ':')
-		out = append(appendJSON(out, edm), ',')
-		return appendJSON(append(appendJSON(out, name), ':'), text)
-	}
+// rowWriter writes the JSON of a row, without characters beyond ASCII if ascii is set.
+type rowWriter struct {
+	out   []byte
+	ascii bool
+}
+
+func (w *rowWriter) column(name string, value any) {
 	switch v := value.(type) {
 	case int64:
-		return annotated(edmInt64, strconv.FormatInt(v, 10))
+		w.annotated(name, edmInt64, strconv.FormatInt(v, 10))
 	case time.Time:
-		return annotated(edmDateTime, formatTime(v))
+		w.annotated(name, edmDateTime, formatTime(v))
 	case []byte:
-		return annotated(edmBinary, base64.StdEncoding.EncodeToString(v))
+		w.annotated(name, edmBinary, base64.StdEncoding.EncodeToString(v))
 	case float64:
-		return annotated(edmDouble, formatDouble(v))
-	}
-	out = append(appendJSON(append(out, ','), name), ':')
-	switch v := value.(type) {
+		w.annotated(name, edmDouble, formatDouble(v))
 	case string:
-		return appendJSON(out, v)
+		w.text(",", name)
+		w.text(":", v)
 	case bool:
-		return strconv.AppendBool(out, v)
+		w.text(",", name)
+		w.out = strconv.AppendBool(append(w.out, ':'), v)
 	case int32:
-		return strconv.AppendInt(out, int64(v), 10)
+		w.text(",", name)
+		w.out = strconv.AppendInt(append(w.out, ':'), int64(v), 10)
 	}
-	return append(out, "null"...) // never reached with a checked row
+}
+
+func (w *rowWriter) annotated(name, edm, value string) {
+	w.text(",", name+typeSuffix)
+	w.text(":", edm)
+	w.text(",", name)
+	w.text(":", value)
 }
 
 func formatDouble(v float64) string {
@@ -83,24 +93,30 @@ func formatDouble(v float64) string {
 	return text
 }
 
-// appendJSON appends a string as JSON. Unlike encoding/json it escapes only what JSON demands, so
-// that the size on the wire can be told beforehand.
-func appendJSON(out []byte, s string) []byte {
-	out = append(out, '"')
+// text writes a string behind a lead. Unlike encoding/json it escapes only what JSON demands, so that
+// the size on the wire can be told beforehand, and U+2028 and U+2029, which Azurite takes for the
+// end of a line when it reads a transaction.
+func (w *rowWriter) text(lead, s string) {
+	out := append(append(w.out, lead...), '"')
 	start := 0
-	for i := range len(s) {
-		if s[i] >= ' ' && s[i] != '"' && s[i] != '\\' {
+	for i, r := range s {
+		plain := r >= ' ' && r != '"' && r != '\\' && r != '\u2028' && r != '\u2029'
+		if plain && (r < utf8.RuneSelf || !w.ascii) {
 			continue
 		}
 		out = append(out, s[start:i]...)
-		if s[i] < ' ' {
-			out = fmt.Appendf(out, `\u%04x`, s[i])
-		} else {
-			out = append(out, '\\', s[i])
+		start = i + utf8.RuneLen(r)
+		switch {
+		case r == '"' || r == '\\':
+			out = append(out, '\\', byte(r))
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
 		}
-		start = i + 1
 	}
-	return append(append(out, s[start:]...), '"')
+	w.out = append(append(out, s[start:]...), '"')
 }
 
 // decodeRow reads a row with minimal metadata.

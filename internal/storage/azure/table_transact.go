@@ -51,39 +51,35 @@ func (p *tables) Transact(ctx context.Context, table string, operations []storag
 
 // batch is the request that carries out the operations as one change set.
 func (p *tables) batch(table string, operations []storage.Operation) (request, error) {
-	outer, err := newBoundary("batch")
+	id, err := runtime.NewUUID()
 	if err != nil {
-		return request{}, err
+		return request{}, fmt.Errorf("make a boundary: %w", err)
 	}
-	inner, err := newBoundary("changeset")
-	if err != nil {
-		return request{}, err
+	body := p.batchBody(id, table, operations, p.ascii)
+	if p.ascii && len(body) > storage.MaxTransactionBytes {
+		body = p.batchBody(id, table, operations, false)
 	}
-	var body bytes.Buffer
-	fmt.Fprintf(&body, "--%s\r\nContent-Type: multipart/mixed; boundary=%s\r\n\r\n", outer, inner)
-	for _, operation := range operations {
-		fmt.Fprintf(&body, "--%s\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n", inner)
-		p.writeOperation(&body, rowRequest(table, operation))
-	}
-	fmt.Fprintf(&body, "--%s--\r\n--%s--\r\n", inner, outer)
-	if body.Len() > storage.MaxTransactionBytes {
+	if len(body) > storage.MaxTransactionBytes {
 		return request{}, storage.Refusal(storage.TableTransact, table, storage.ErrTooLarge,
-			"transaction of %d bytes, at most %d", body.Len(), storage.MaxTransactionBytes)
+			"transaction of %d bytes, at most %d", len(body), storage.MaxTransactionBytes)
 	}
 	return request{
 		method: http.MethodPost,
 		path:   "$batch",
-		header: map[string]string{"Content-Type": "multipart/mixed; boundary=" + outer},
-		body:   body.Bytes(),
+		header: map[string]string{"Content-Type": "multipart/mixed; boundary=batch_" + id},
+		body:   body,
 	}, nil
 }
 
-func newBoundary(prefix string) (string, error) {
-	id, err := runtime.NewUUID()
-	if err != nil {
-		return "", fmt.Errorf("make a boundary: %w", err)
+func (p *tables) batchBody(id, table string, operations []storage.Operation, ascii bool) []byte {
+	var body bytes.Buffer
+	fmt.Fprintf(&body, "--batch_%s\r\nContent-Type: multipart/mixed; boundary=changeset_%s\r\n\r\n", id, id)
+	for _, operation := range operations {
+		fmt.Fprintf(&body, "--changeset_%s\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n", id)
+		p.writeOperation(&body, rowRequest(table, operation, ascii))
 	}
-	return prefix + "_" + id, nil
+	fmt.Fprintf(&body, "--changeset_%s--\r\n--batch_%s--\r\n", id, id)
+	return body.Bytes()
 }
 
 // writeOperation writes the request of one operation. Its URL carries no SAS: the outer one

@@ -40,7 +40,7 @@ func (p *tables) write(ctx context.Context, op storage.Kind, table string, opera
 		return "", err
 	}
 	ctx, c := begin(ctx, op, table)
-	response, err := p.send(ctx, rowRequest(table, operation))
+	response, err := p.send(ctx, rowRequest(table, operation, p.ascii))
 	if err != nil {
 		return "", c.failure(ctx, err)
 	}
@@ -49,7 +49,7 @@ func (p *tables) write(ctx context.Context, op storage.Kind, table string, opera
 
 // rowRequest is the request that carries out an operation, by itself or within a transaction.
 // Without an ETag, a merge or replace creates the row if need be.
-func rowRequest(table string, operation storage.Operation) request {
+func rowRequest(table string, operation storage.Operation, ascii bool) request {
 	row := operation.Row
 	r := request{path: rowPath(table, row.PartitionKey, row.RowKey), header: map[string]string{}}
 	switch operation.Action {
@@ -64,7 +64,7 @@ func rowRequest(table string, operation storage.Operation) request {
 		r.method = http.MethodDelete
 	}
 	if operation.Action != storage.Delete {
-		r.body = encodeRow(row)
+		r.body = encodeRow(row, ascii)
 	}
 	if operation.ETag != "" {
 		r.header[headerIfMatch] = string(operation.ETag)

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/durafleet/durafleet/internal/storage"
@@ -10,6 +11,16 @@ import (
 
 var messageCases = []testCase{
 	{name: "TextIsKept", run: messageTextIsKept},
+	{name: "WideText", run: func(s *scene) {
+		q := s.queue()
+		wide := strings.Repeat("😀漢é", storage.MaxMessageBytes/9)
+		for range 5 {
+			s.put(q, wide, 0)
+			if m := s.take(q, time.Minute); m.Text != wide {
+				s.Error("text of wide characters changed on its way")
+			}
+		}
+	}},
 	{name: "PutAndGet", run: messagePutAndGet},
 	{name: "Peek", run: messagePeek},
 	{name: "BatchOf32", run: messageBatch},

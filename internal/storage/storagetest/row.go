@@ -22,6 +22,19 @@ var rowCases = []testCase{
 			s.Errorf("queried rows: %+v", rows)
 		}
 	}},
+	{name: "WideText", run: func(s *scene) {
+		table := s.table()
+		wide := map[string]any{"A": strings.Repeat("😀漢é", storage.MaxStringUnits/4)}
+		for i := range 5 {
+			key := fmt.Sprint(i)
+			s.holds(table, "p", key, s.insert(table, "p", key, wide), wide)
+			etags, err := s.Tables.Transact(s.Context(), table, []storage.Operation{
+				{Action: storage.InsertOrReplace, Row: storage.Row{PartitionKey: "p", RowKey: key, Values: wide}},
+			}, false)
+			s.must(err)
+			s.holds(table, "p", key, etags[0], wide)
+		}
+	}},
 	{name: "TimesHave100ns", run: func(s *scene) {
 		table := s.table()
 		at := time.Date(2026, 5, 6, 7, 8, 9, 123456789, time.FixedZone("", 3600))

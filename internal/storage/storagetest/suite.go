@@ -38,9 +38,17 @@ func Exercise(t *testing.T, open func(t *testing.T) storage.Account, options *Op
 		name  string
 		cases []testCase
 	}{
-		{"Queue", queueCases}, {"Message", messageCases}, {"QueueRefuses", queueRefusalCases},
-		{"Table", tableCases}, {"Row", rowCases}, {"RowRefuses", rowRefusalCases}, {"Query", queryCases},
-		{"Transact", transactCases}, {"Container", containerCases}, {"Blob", blobCases}, {"Lease", leaseCases},
+		{"Queue", queueCases},
+		{"Message", messageCases},
+		{"QueueRefuses", queueRefusalCases},
+		{"Table", tableCases},
+		{"Row", rowCases},
+		{"RowRefuses", rowRefusalCases},
+		{"Query", queryCases},
+		{"Transact", transactCases},
+		{"Container", containerCases},
+		{"Blob", blobCases},
+		{"Lease", leaseCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
