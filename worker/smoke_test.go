@@ -2,18 +2,13 @@ package worker_test
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"os"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/durafleet/durafleet/activity"
-	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/fleettest"
 	"github.com/durafleet/durafleet/orchestration"
 	"github.com/durafleet/durafleet/taskhub"
-	"github.com/durafleet/durafleet/worker"
 )
 
 var (
@@ -21,41 +16,35 @@ var (
 	greetAll = orchestration.Declare[[]string, []string]("GreetAll")
 )
 
+func hello(_ context.Context, name string) (string, error) { return "Hello " + name, nil }
+
 func greet(ctx *orchestration.Context, names []string) ([]string, error) {
-	var out []string
-	for _, n := range names {
-		s, err := orchestration.CallActivity(ctx, sayHello, n).Await()
+	greetings := []string{}
+	for _, name := range names {
+		greeting, err := orchestration.CallActivity(ctx, sayHello, name).Await()
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, s)
+		greetings = append(greetings, greeting)
 	}
-	return out, nil
+	return greetings, nil
 }
 
-func TestSmoke(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		hub, err := taskhub.Create(ctx, taskhub.Memory(), "Smoke", nil)
+// A02: a chain of activities on a whole fleet member.
+func TestWorker_Chain(t *testing.T) {
+	t.Parallel()
+	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
+		w.Start(nil, sayHello.With(hello), greetAll.With(greet))
+		instance, err := taskhub.Start(w.Context(), w.Client, greetAll, []string{"a", "b", "c"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		w, err := worker.New(hub, &worker.Options{Logger: log}, sayHello.With(func(_ context.Context, s string) (string, error) { return "Hello " + s, nil }), greetAll.With(greet))
+		got, err := instance.Wait(w.Timeout(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var group run.Group
-		group.Go(ctx, "w", func(ctx context.Context) { _ = w.Run(ctx) })
-		inst, err := taskhub.Start(ctx, taskhub.NewClient(hub), greetAll, []string{"a", "b", "c", "d", "e"})
-		if err != nil {
-			t.Fatal(err)
+		if len(got) != 3 || got[2] != "Hello c" {
+			t.Errorf("the greetings are %q", got)
 		}
-		wctx, cancel := context.WithTimeout(ctx, time.Minute)
-		defer cancel()
-		out, err := inst.Wait(wctx)
-		fmt.Printf("%v %v %v\n%+v\n",out, err, hub.Requests(), w.Stats())
-		stop()
-		group.Wait()
 	})
 }
