@@ -30,7 +30,7 @@ const maxCallsAfterStop = 100
 
 // spawn creates a strand that will run body when it is first resumed. finish gets what ended it:
 // nil or the description of a panic.
-func (x *Execution) spawn(body func(), finish func(*history.FailureDetails)) *coroutine {
+func (x *Execution) spawn(body func(), finish func(*history.FailureDetails)) {
 	co := &coroutine{}
 	co.next, co.stop = iter.Pull(func(yield func(struct{}) bool) {
 		co.yield = yield
@@ -50,7 +50,6 @@ func (x *Execution) spawn(body func(), finish func(*history.FailureDetails)) *co
 	})
 	x.strands = append(x.strands, co)
 	x.ready = append(x.ready, co)
-	return co
 }
 
 // resume runs every strand that can go on, in the order in which they became ready, until all
