@@ -79,7 +79,7 @@ func TestAwait_OfEarlierFailure_A10(t *testing.T) {
 		}
 		_, first := early.Await()
 		_, second := early.Await()
-		return fmt.Sprint(first == second, first), nil
+		return fmt.Sprint(errors.Is(first, second), first), nil
 	}), orchestration.Options{})
 	d.expect([]string{`0 activity Work ["early"]`, `1 activity Work ["late"]`}, started("Job", `""`))
 	d.expect(nil, failed(0, "no"))

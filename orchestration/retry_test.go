@@ -193,7 +193,7 @@ func TestRetry_ChildIDs_R10(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := drive(t, jobOf(func(ctx *orchestration.Context) (string, error) {
-				options := append(tt.options, orchestration.Retry{MaxAttempts: 3, FirstInterval: sec})
+				options := append(slices.Clip(tt.options), orchestration.Retry{MaxAttempts: 3, FirstInterval: sec})
 				return orchestration.CallSubOrchestration(ctx, job, "x", options...).Await()
 			}), orchestration.Options{})
 			d.expect([]string{"0 child Job as " + tt.ids[0] + ` "x"`}, started("Job", `""`))
