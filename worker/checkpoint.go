@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -111,17 +112,17 @@ func (s *session) plan(in *sorted, b before, out *turn.Outcome, replaced bool) *
 	if replaced {
 		p.history.FirstRow, p.orphans = 0, b.blobs
 		if b.executionID != "" {
-			former := p.history.Replaced
-			p.history.Replaced = append(former[:len(former):len(former)], b.executionID)
+			p.history.Replaced = append(slices.Clone(p.history.Replaced), b.executionID)
 		}
 	}
 	if in.start != nil {
 		p.deletes = append(p.deletes, in.start)
 	}
+	p.history.Processed = slices.Clone(p.history.Processed)
 	for _, h := range in.apply {
 		p.deletes = append(p.deletes, h)
 		if needsMemory(h.Content.Event) {
-			p.history.Processed = append(p.history.Processed[:len(p.history.Processed):len(p.history.Processed)], h.Content.ActivityID)
+			p.history.Processed = append(p.history.Processed, h.Content.ActivityID)
 		}
 	}
 	return p

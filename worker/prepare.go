@@ -23,7 +23,7 @@ func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
 		s.r.log.Debug("message dropped", "instance", s.id, "kind", h.Content.Event.Kind(), "reason", reason)
 	})
 	s.limitMemory(out)
-	return out, s.completeUnfinished(ctx, out)
+	return out, s.completeUnfinished(out)
 }
 
 func (s *session) facts() *facts {
@@ -135,7 +135,7 @@ func (s *session) limitMemory(out *sorted) {
 
 // completeUnfinished finds out whether the messages to be dropped were part of a checkpoint that
 // was cut off: then what is missing of it has to be made up for before they may go.
-func (s *session) completeUnfinished(ctx context.Context, out *sorted) error {
+func (s *session) completeUnfinished(out *sorted) error {
 	if out.turn || len(out.done) == 0 || s.stored.State.Started() == nil {
 		return nil
 	}

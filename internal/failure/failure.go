@@ -13,7 +13,9 @@ import (
 const maxDepth = 16
 
 // detailed is implemented by errors that carry their own failure details.
-type detailed interface{ FailureDetails() *history.FailureDetails }
+type detailed interface {
+	FailureDetails() *history.FailureDetails
+}
 
 // typed is implemented by errors that choose the type name they are stored under.
 type typed interface{ ErrorType() string }
@@ -39,7 +41,7 @@ func FromError(err error) *history.FailureDetails {
 
 func describe(err error, depth int) *history.FailureDetails {
 	for {
-		wrapper, ok := err.(transparent) //nolint:errorlint // each level is looked at by itself
+		wrapper, ok := err.(transparent)
 		if !ok || !wrapper.Transparent() {
 			break
 		}
@@ -48,7 +50,7 @@ func describe(err error, depth int) *history.FailureDetails {
 	if err == nil || depth == maxDepth {
 		return nil
 	}
-	if own, ok := err.(detailed); ok { //nolint:errorlint // each level is looked at by itself
+	if own, ok := err.(detailed); ok {
 		return own.FailureDetails()
 	}
 	return &history.FailureDetails{
@@ -62,7 +64,7 @@ func cause(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		return inner
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // each level is looked at by itself
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		if all := joined.Unwrap(); len(all) > 0 {
 			return all[0]
 		}
@@ -71,7 +73,7 @@ func cause(err error) error {
 }
 
 func typeName(err error) string {
-	if named, ok := err.(typed); ok { //nolint:errorlint // each level is looked at by itself
+	if named, ok := err.(typed); ok {
 		return named.ErrorType()
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T", err), "*")

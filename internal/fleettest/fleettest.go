@@ -117,7 +117,9 @@ func (w *World) Timeout(d time.Duration) context.Context {
 // close stops the workers that still run, in the test's own bubble.
 func (w *World) close() {
 	for _, m := range w.members {
-		m.Stop()
+		if err := m.Stop(); err != nil {
+			w.T.Errorf("worker %s: %v", m.ID(), err)
+		}
 	}
 }
 
