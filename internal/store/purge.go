@@ -62,12 +62,13 @@ func (h *Hub) deleteRows(ctx context.Context, rows []storage.Row) error {
 	return nil
 }
 
-// purgeBlobs deletes the blobs of the instance and of no other one whose id begins alike: message
-// blobs are named by the raw id, history blobs by the escaped one, and no further slash follows.
+// purgeBlobs deletes the blobs of the instance and of no other one whose id begins alike, or whose
+// id is the escaped form of this one: message blobs are named by the raw id, history blobs by the
+// escaped one, and no further slash follows.
 func (h *Hub) purgeBlobs(ctx context.Context, instanceID string) error {
 	prefixes := []string{instanceID + "/"}
 	if key := wire.EscapeKey(instanceID); key != instanceID {
-		prefixes = append(prefixes, key+"/")
+		prefixes = []string{instanceID + "/message-", key + "/history-"}
 	}
 	for _, prefix := range prefixes {
 		names, err := h.Account.Blobs.ListBlobs(ctx, h.Names.LargeMessages(), prefix)
