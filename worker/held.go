@@ -70,6 +70,12 @@ func (h *held) replaceReceipt(receipt string, at time.Time) {
 	h.receipt, h.renewed, h.settled = receipt, at, false
 }
 
+func (h *held) currentReceipt() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.receipt
+}
+
 // request carries out one request about the message with its current receipt. It reports false
 // without a request if the message is settled.
 func (h *held) request(ctx context.Context, f func(receipt string) error) (bool, error) {
@@ -99,9 +105,17 @@ func (h *held) forget() {
 // remove deletes the message. A message that is gone counts as deleted; confirmed is false if it
 // may still be there.
 func (h *held) remove(ctx context.Context) (confirmed bool) {
-	_, err := h.request(ctx, func(receipt string) error {
-		return h.keeper.queues.Delete(ctx, h.Queue, h.ID, receipt)
-	})
+	var err error
+	var used string
+	for range 2 { // a second time if the message was delivered to us again meanwhile
+		_, err = h.request(ctx, func(receipt string) error {
+			used = receipt
+			return h.keeper.queues.Delete(ctx, h.Queue, h.ID, receipt)
+		})
+		if !errors.Is(err, storage.ErrReceipt) || h.currentReceipt() == used {
+			break
+		}
+	}
 	h.forget()
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		h.keeper.log.Warn("message not deleted; it will be delivered again",

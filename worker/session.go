@@ -74,20 +74,28 @@ func (s *session) nextBatch() []*held {
 // rest marks the session as idle, and as gone if it is not to be kept. A message that slipped in
 // starts it again.
 func (s *session) rest() {
+	if s.leave() {
+		s.forget()
+	}
+}
+
+// leave reports whether the session is gone.
+func (s *session) leave() bool {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
 	s.running, s.idleSince = false, time.Now()
-	if s.r.draining {
-		return
-	}
-	if len(s.inbox) > 0 && s.r.own.Err() == nil {
+	switch {
+	case s.r.draining:
+		return false
+	case len(s.inbox) > 0 && s.r.own.Err() == nil:
 		s.running = true
 		s.r.group.Go(s.r.own, "worker: session", s.run)
-		return
-	}
-	if s.r.w.opts.NoSessionCache || s.exec == nil {
-		s.forget()
+		return false
+	case s.r.w.opts.NoSessionCache || s.exec == nil:
 		delete(s.r.sessions, s.id)
+		return true
+	default:
+		return false
 	}
 }
 
@@ -126,13 +134,6 @@ func (s *session) work(ctx context.Context, batch []*held) {
 // giveUp drops the session after a turn that was not stored and puts its messages back.
 func (s *session) giveUp(ctx context.Context, batch []*held, err error) {
 	s.forget()
-	if s.r.own.Err() != nil {
-		for _, h := range batch {
-			h.forget()
-			s.r.w.buffer.add(-1)
-		}
-		return
-	}
 	delay, log := time.Duration(0), s.r.log.Warn
 	switch {
 	case errors.Is(err, store.ErrRefused):
@@ -160,8 +161,12 @@ func maxDeliveries(batch []*held) int {
 
 // release makes a message visible again after delay.
 func (s *session) release(ctx context.Context, h *held, delay time.Duration) {
+	defer s.r.w.buffer.add(-1)
+	if s.r.own.Err() != nil {
+		h.forget() // the new owner gets it when its visibility ends; the receipt is not ours to use
+		return
+	}
 	h.putBack(ctx, delay)
-	s.r.w.buffer.add(-1)
 }
 
 func (s *session) releaseAll(ctx context.Context, batch []*held, delay time.Duration) {

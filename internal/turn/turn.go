@@ -78,31 +78,41 @@ type Outcome struct {
 func (o *Outcome) Instance() history.Instance { return o.State.Started().Instance }
 
 // Run computes a turn. On a *orchestration.NonDeterminismError the instance has to be held: the
-// Input's State and Execution are of no use any more and nothing may be stored.
+// Input's State and Execution, which is closed, are of no use any more and nothing may be stored.
 func Run(in Input) (*Outcome, error) {
 	in.Limits = in.Limits.withDefaults()
 	r := &runner{in: in, out: &Outcome{State: in.State, Execution: in.Execution}}
-	decision, err := r.episode(in.Events)
-	if err != nil {
+	if err := r.run(); err != nil {
+		if r.out.Execution != nil {
+			r.out.Execution.Close()
+		}
 		return nil, err
+	}
+	return r.out, nil
+}
+
+func (r *runner) run() error {
+	decision, err := r.episode(r.in.Events)
+	if err != nil {
+		return err
 	}
 	idle := 0
 	for decision.Complete() != nil && decision.Complete().ContinueAsNew != nil {
 		carried := len(decision.Complete().ContinueAsNew.Carried)
 		if decision, err = r.nextGeneration(decision); err != nil {
-			return nil, err
+			return err
 		}
 		idle = r.stillIdle(idle, carried, decision)
-		if idle > in.Limits.Generations {
+		if idle > r.in.Limits.Generations {
 			decision = r.fail(fmt.Errorf("%w: %d generations in a row consumed no event", errRestless, idle))
 		}
 	}
-	if r.out.State.Len()+len(decision.Actions) >= in.Limits.History && decision.Complete() == nil {
+	if r.out.State.Len()+len(decision.Actions) >= r.in.Limits.History && decision.Complete() == nil {
 		decision = r.fail(fmt.Errorf("%w: it has %d events, the limit is %d",
-			errLongHistory, r.out.State.Len(), in.Limits.History))
+			errLongHistory, r.out.State.Len(), r.in.Limits.History))
 	}
 	r.settle(decision)
-	return r.out, nil
+	return nil
 }
 
 var (
