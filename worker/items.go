@@ -158,7 +158,8 @@ func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskSch
 	defer end()
 	h.watch(i.w.checkWanted)
 	result, failed := i.call(ctx, info, scheduled, binding)
-	work := context.WithoutCancel(ctx)
+	work, done := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer done()
 	switch cause := context.Cause(ctx); {
 	case cause == activity.ErrStopping && failed != nil: //nolint:errorlint // causes are set by us, unwrapped
 		h.putBack(work, 0)
@@ -176,12 +177,16 @@ func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskSch
 		}
 		i.w.opts.Logger.Warn("answer of an activity not sent; trying again", "activity", scheduled.Name,
 			"instance", info.InstanceID, "error", err, "attempt", attempt)
-		if !run.Sleep(ctx, run.Backoff(attempt, 200*time.Millisecond, 10*time.Second)) {
-			h.putBack(work, 0)
+		if !run.Sleep(work, run.Backoff(attempt, 200*time.Millisecond, 10*time.Second)) {
+			h.forget()
 			return
 		}
 	}
 }
+
+// settleTimeout bounds what is done about a work item after its activity has ended. Past it, the
+// item comes back by itself.
+const settleTimeout = 5 * time.Minute
 
 func infoOf(h *held, scheduled *history.TaskScheduled) activity.Info {
 	info := activity.Info{
@@ -228,6 +233,9 @@ func (i *items) call(
 		}
 	}()
 	if result, err = binding.Run(ctx, scheduled.Input); err != nil {
+		if context.Cause(ctx) == activity.ErrTimeout { //nolint:errorlint // causes are set by us, unwrapped
+			err = fmt.Errorf("%w of %v: %w", activity.ErrTimeout, binding.Timeout, err)
+		}
 		return nil, failure.FromError(err)
 	}
 	return result, nil

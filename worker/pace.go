@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,14 +21,19 @@ const (
 // A wake-up cuts a pause short.
 type pace struct {
 	ceiling    time.Duration
-	eagerUntil time.Time
+	eagerUntil atomic.Int64 // Unix nanoseconds
 	pause      time.Duration
 	wake       chan struct{}
 }
 
 func newPace(ceiling time.Duration) *pace {
-	return &pace{ceiling: ceiling, eagerUntil: time.Now().Add(eagerFor), wake: make(chan struct{}, 1)}
+	p := &pace{ceiling: ceiling, wake: make(chan struct{}, 1)}
+	p.eager()
+	return p
 }
+
+// eager bounds the pauses more tightly for a while; it may be called by anyone.
+func (p *pace) eager() { p.eagerUntil.Store(time.Now().Add(eagerFor).UnixNano()) }
 
 // busy notes a poll that brought something.
 func (p *pace) busy() { p.pause = 0 }
@@ -35,7 +41,7 @@ func (p *pace) busy() { p.pause = 0 }
 // wait pauses after an empty poll. It ends early at a wake-up and when done is closed.
 func (p *pace) wait(ctx context.Context, done <-chan struct{}) {
 	limit := p.ceiling
-	if time.Now().Before(p.eagerUntil) {
+	if time.Now().UnixNano() < p.eagerUntil.Load() {
 		limit = min(limit, eagerPoll)
 	}
 	p.pause = min(max(2*p.pause, minPoll), limit)

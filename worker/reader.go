@@ -27,6 +27,8 @@ type reader struct {
 	pace       *pace
 	group      run.Group
 	began      time.Time
+	// evicted is when idle sessions were last looked for; it belongs to the goroutine of serve.
+	evicted time.Time
 
 	mu       sync.Mutex
 	sessions map[string]*session
@@ -53,6 +55,7 @@ func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, be
 	}
 	r.intake, r.stopIntake = context.WithCancel(own)
 	defer r.stopIntake()
+	w.items.pace.eager()
 	w.readers.add(r)
 	defer w.readers.remove(r)
 	failures := 0
@@ -113,6 +116,9 @@ func (r *reader) poll(drain <-chan struct{}) error {
 		return nil
 	}
 	r.pace.busy()
+	if sent.Sub(r.evicted) > evictInterval {
+		r.evict()
+	}
 	for _, message := range received {
 		r.accept(message, sent)
 	}
@@ -163,6 +169,9 @@ func (r *reader) holdBack(ctx context.Context, h *held) {
 	}
 }
 
+// evictInterval is the longest time between two looks for idle sessions.
+const evictInterval = 10 * time.Second
+
 // maxHold is how long a message that came early is kept in memory instead of being put back.
 const maxHold = 2 * time.Second
 
@@ -209,6 +218,7 @@ func (r *reader) evict() {
 	r.mu.Lock()
 	var evicted []*session
 	limit := max(1, r.w.opts.MaxSessions/max(1, r.w.readers.count()))
+	r.evicted = time.Now()
 	for id, s := range r.sessions {
 		if !s.running && (time.Since(s.idleSince) > r.w.opts.SessionIdle || len(r.sessions) > limit) {
 			delete(r.sessions, id)
@@ -229,16 +239,10 @@ func (r *reader) finish() {
 	r.mu.Unlock()
 	r.stopIntake()
 	r.group.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var back run.Group
-	for _, s := range r.sessions {
+	for _, s := range r.sessions { // nobody else is left to touch them
 		s.forget()
-		for _, h := range s.inbox {
-			back.Go(r.own, "worker: put back message", func(ctx context.Context) { s.release(ctx, h, 0) })
-		}
+		s.releaseAll(r.own, s.inbox, 0)
 	}
-	back.Wait()
 }
 
 // processed reduces the list of processed messages of a loaded history to those that may still

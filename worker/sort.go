@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"strings"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -38,6 +39,9 @@ const (
 	missingRow
 )
 
+// entityPrefix begins the instance ids of entities.
+const entityPrefix = "@"
+
 // patience is how many deliveries a message without a visible purpose gets before it is deleted.
 // With growing delays that is longer than any message stays hidden.
 const patience = 6
@@ -50,6 +54,8 @@ const clockTolerance = time.Minute
 func (f *facts) judge(h *held) (verdict, string) {
 	started := startOf(h.Content)
 	switch {
+	case strings.HasPrefix(h.Content.Target.InstanceID, entityPrefix):
+		return later, "entities are left to workers that know them"
 	case started != nil && started.Parent != nil:
 		return f.judgeChildStart(started)
 	case started != nil:

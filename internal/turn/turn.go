@@ -91,6 +91,12 @@ func Run(in Input) (*Outcome, error) {
 	return r.out, nil
 }
 
+type runner struct {
+	in  Input
+	out *Outcome
+	at  time.Time // the current time of the episode
+}
+
 func (r *runner) run() error {
 	decision, err := r.episode(r.in.Events)
 	if err != nil {
@@ -119,12 +125,6 @@ var (
 	errRestless    = errors.New("the orchestrator continues as new without ever waiting")
 	errLongHistory = errors.New("the history of the instance is too long; continue as new in time")
 )
-
-type runner struct {
-	in  Input
-	out *Outcome
-	at  time.Time // the current time of the episode
-}
 
 // episode begins an episode with the given events and runs the code over it.
 func (r *runner) episode(events []history.Event) (orchestration.Decision, error) {
