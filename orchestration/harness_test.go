@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,11 +27,20 @@ var sameDecision = cmp.Options{
 	cmpopts.EquateEmpty(),
 }
 
+// tb is what testing.TB and *rapid.T have in common.
+type tb interface {
+	Helper()
+	Cleanup(f func())
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
 // driver plays the engine: it gives an execution its turns and keeps the history that an engine
 // would record. Each turn is also run by a second execution that replays the history first, as
 // after an eviction, and has to decide the same (Y06).
 type driver struct {
-	t       testing.TB
+	t       tb
 	binding orchestration.Binding
 	options orchestration.Options
 	x       *orchestration.Execution
@@ -40,7 +48,7 @@ type driver struct {
 	log     []history.Event
 }
 
-func drive(t testing.TB, binding orchestration.Binding, options orchestration.Options) *driver {
+func drive(t tb, binding orchestration.Binding, options orchestration.Options) *driver {
 	t.Helper()
 	d := &driver{t: t, binding: binding, options: options, now: epoch.Add(-time.Second)}
 	d.x = d.fresh()
