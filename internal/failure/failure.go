@@ -34,7 +34,9 @@ func FromError(err error) *history.FailureDetails {
 	}
 	var mark nonRetriable
 	if errors.As(err, &mark) && mark.NonRetriable() {
-		details.NonRetriable = true
+		marked := *details // an error's own details are not ours to change
+		marked.NonRetriable = true
+		return &marked
 	}
 	return details
 }
