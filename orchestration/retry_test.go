@@ -69,6 +69,7 @@ func TestRetry_Delays(t *testing.T) {
 		{"R06 cap", orchestration.Retry{MaxAttempts: 4, FirstInterval: 200 * ms, Coefficient: 2, MaxInterval: 300 * ms}, []time.Duration{200 * ms, 300 * ms, 300 * ms}, 4},
 		{"R07 defaults", orchestration.Retry{MaxAttempts: 4, FirstInterval: time.Hour}, []time.Duration{time.Hour, time.Hour, time.Hour}, 4},
 		{"R07 no cap", orchestration.Retry{MaxAttempts: 4, FirstInterval: time.Hour, Coefficient: 100}, []time.Duration{time.Hour, 100 * time.Hour, 10_000 * time.Hour}, 4},
+		{"R07 endless growth", orchestration.Retry{MaxAttempts: 2, FirstInterval: time.Hour, Coefficient: math.Inf(1), MaxInterval: time.Minute}, []time.Duration{time.Minute}, 2},
 		{"no pause", orchestration.Retry{MaxAttempts: 3}, nil, 3},
 		{"zero policy", orchestration.Retry{}, nil, 1},
 		{"one attempt", orchestration.Retry{MaxAttempts: 1, FirstInterval: sec}, nil, 1},

@@ -115,3 +115,15 @@ func TestContext_Identity_L20(t *testing.T) {
 	start.Parent = &history.Parent{Name: "Boss", Instance: history.Instance{InstanceID: "top"}, TaskID: 4}
 	d.expect([]string{`0 Completed "Job2.1instexecBosstop4map[]"`}, start)
 }
+
+// A child can be asked for in a version; a second start of an execution has no effect.
+func TestCallSubOrchestration_Version(t *testing.T) {
+	t.Parallel()
+	d := drive(t, jobOf(func(ctx *orchestration.Context) (string, error) {
+		return orchestration.CallSubOrchestration(ctx, job, "x", orchestration.Version("2.1")).Await()
+	}), orchestration.Options{})
+	decision := d.turn(started("Job", `""`), started("Other", `""`))
+	if child := decision.Actions[0].(*orchestration.SubOrchestrationAction); len(decision.Actions) != 1 || child.Version != "2.1" {
+		t.Errorf("actions: %q, version %q", render(decision.Actions, d.now), child.Version)
+	}
+}
