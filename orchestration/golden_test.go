@@ -17,6 +17,7 @@ import (
 type recording struct {
 	key          string // scenario and instance
 	name         string
+	execution    string
 	customStatus *string
 	events       []history.Event
 }
@@ -93,7 +94,7 @@ func recordingsOf(t *testing.T, hub *fixture.Hub) []recording {
 			}
 			for _, e := range r.events {
 				if start, ok := e.(*history.ExecutionStarted); ok {
-					r.name = start.Name
+					r.name, r.execution = start.Name, start.Instance.ExecutionID
 				}
 			}
 			if r.name != "" {
