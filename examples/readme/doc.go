@@ -1,0 +1,2 @@
+// Package readme holds the program of the README as an example that is compiled and run.
+package readme
