@@ -186,7 +186,7 @@ func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskSch
 
 // settleTimeout bounds what is done about a work item after its activity has ended. Past it, the
 // item comes back by itself.
-const settleTimeout = 5 * time.Minute
+const settleTimeout = time.Minute
 
 func infoOf(h *held, scheduled *history.TaskScheduled) activity.Info {
 	info := activity.Info{
@@ -242,7 +242,8 @@ func (i *items) call(
 }
 
 // answerTo makes the message that brings an activity's outcome to its orchestration. It names
-// the request, so that it cannot be taken for the answer to another one.
+// the request, so that it cannot be taken for the answer to another one. The time of the request
+// does that only if we made it: with .NET, message and history row differ in it.
 func answerTo(h *held, scheduled *history.TaskScheduled, result *string, failed *history.FailureDetails) *wire.Message {
 	header := history.Header{EventID: history.NoEventID, Timestamp: time.Now().UTC()}
 	var event history.Event = &history.TaskCompleted{Header: header, TaskID: scheduled.EventID, Result: result}
@@ -251,11 +252,15 @@ func answerTo(h *held, scheduled *history.TaskScheduled, result *string, failed 
 			Header: header, TaskID: scheduled.EventID, Reason: history.Text(failed.Message), Failure: failed,
 		}
 	}
+	private := &wire.Private{TaskName: scheduled.Name}
+	if h.Content.Private != nil {
+		private.ScheduledAt = scheduled.Timestamp
+	}
 	return &wire.Message{
 		Event:   event,
 		Target:  h.Content.Target,
 		Episode: h.Content.Episode,
 		Sender:  &h.Content.Target,
-		Private: &wire.Private{TaskName: scheduled.Name, ScheduledAt: scheduled.Timestamp},
+		Private: private,
 	}
 }

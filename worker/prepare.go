@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -27,14 +28,13 @@ func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
 }
 
 func (s *session) facts() *facts {
-	f := &facts{
+	return &facts{
 		stored: s.stored, row: s.row, replaced: s.replaced,
-		visibility: s.r.w.opts.Visibility, processed: map[string]bool{},
+		visibility: s.r.w.opts.Visibility,
+		processed: func(activityID string) bool {
+			return slices.Contains(s.stored.Processed, activityID) || s.r.w.confirmed.has(activityID)
+		},
 	}
-	for _, id := range s.stored.Processed {
-		f.processed[id] = true
-	}
-	return f
 }
 
 // clientStart returns the first start by a client in the batch, nil if there is none.

@@ -15,7 +15,9 @@ type facts struct {
 	replaced map[string]bool
 	// visibility is how long a message is hidden when it is taken.
 	visibility time.Duration
-	processed  map[string]bool
+	// processed says whether the event of a message has taken effect, by the message's id. A client
+	// whose request was repeated may have put one message into the queue twice.
+	processed func(activityID string) bool
 }
 
 // verdict says what becomes of a message.
@@ -66,7 +68,7 @@ func (f *facts) judge(h *held) (verdict, string) {
 		return f.judgeForeign(h)
 	case f.stored.State.Completed() != nil:
 		return drop, "the instance has ended"
-	case f.processed[h.Content.ActivityID]:
+	case needsMemory(h.Content.Event) && f.processed(h.Content.ActivityID):
 		return drop, "the event is in the history"
 	case history.IsAnswer(h.Content.Event):
 		return f.judgeAnswer(h)
@@ -188,14 +190,20 @@ func (f *facts) neverAsked(h *held) bool {
 	}
 }
 
-// stale reports that an answer belongs to another request than the one in the history.
+// stale reports that an answer belongs to another request than the one in the history: one of a
+// turn that was sent, but never stored, and computed again later.
 func stale(h *held, request history.Event) bool {
+	if fired, ok := h.Content.Event.(*history.TimerFired); ok {
+		created, ok := request.(*history.TimerCreated)
+		return ok && fired.FireAt.Before(created.FireAt)
+	}
 	private := h.Content.Private
 	scheduled, ok := request.(*history.TaskScheduled)
-	if private == nil || !ok || private.ScheduledAt.IsZero() {
+	if private == nil || !ok || private.TaskName == "" {
 		return false
 	}
-	return private.TaskName != scheduled.Name || !private.ScheduledAt.Equal(scheduled.Timestamp)
+	return private.TaskName != scheduled.Name ||
+		!private.ScheduledAt.IsZero() && !private.ScheduledAt.Equal(scheduled.Timestamp)
 }
 
 // judgeRequest decides on events, terminations and the like for a live instance. One that was
@@ -250,6 +258,7 @@ func (s *sorted) unsettled() []*held {
 // then judged by that one.
 func (f *facts) sort(batch []*held, log func(h *held, reason string)) *sorted {
 	out := &sorted{}
+	taken := map[string]bool{}
 	at := -1
 	for i, h := range batch {
 		if v, _ := f.judgeIfStart(h); v == begin && out.start == nil {
@@ -261,6 +270,12 @@ func (f *facts) sort(batch []*held, log func(h *held, reason string)) *sorted {
 			continue
 		}
 		v, reason := f.judgeBeside(h, out.start, i < at)
+		if v == apply && needsMemory(h.Content.Event) {
+			if taken[h.Content.ActivityID] {
+				v, reason = drop, "the event came twice"
+			}
+			taken[h.Content.ActivityID] = true
+		}
 		switch v {
 		case apply, begin:
 			out.apply = append(out.apply, h)
