@@ -197,7 +197,7 @@ func (s *session) repair(ctx context.Context) error {
 	case state.Suspended():
 		want = history.Suspended
 	}
-	if s.row != nil && (!s.ours("") || sameID(s.row.ExecutionID, s.stored.ExecutionID) && s.row.Status == want) {
+	if s.row != nil && (!s.ours("") || s.rowShows(want)) {
 		return nil
 	}
 	s.r.log.Warn("status row fell behind the history; repaired", "instance", s.id, "status", want)
@@ -207,6 +207,12 @@ func (s *session) repair(ctx context.Context) error {
 		completeUpdate(&update, end, end.Timestamp)
 	}
 	return s.writeRow(ctx, update, "")
+}
+
+// rowShows reports whether the status row says what the history does.
+func (s *session) rowShows(status history.Status) bool {
+	return sameID(s.row.ExecutionID, s.stored.ExecutionID) && s.row.Status == status &&
+		(s.exec == nil || sameText(s.row.CustomStatus, s.exec.CustomStatus()))
 }
 
 // customStatus returns the custom status to store with a repair.
