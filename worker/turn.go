@@ -40,10 +40,15 @@ func (s *session) turn(ctx context.Context, in *sorted) error {
 	if err != nil {
 		return err
 	}
-	if err := s.r.own.Err(); err != nil {
-		return context.Cause(s.r.own)
+	if s.r.own.Err() != nil {
+		err = context.Cause(s.r.own)
+	} else {
+		err = s.checkpoint(ctx, in, before, outcome)
 	}
-	return s.checkpoint(ctx, in, before, outcome)
+	if err != nil && outcome.Execution != nil {
+		outcome.Execution.Close() // it may be one that the session has not taken over
+	}
+	return err
 }
 
 // before notes what the checkpoint has to know about the time before the turn.
