@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -14,16 +15,17 @@ import (
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	c := wire.EncodeSentinel(wire.Sentinel{ExecutionID: "e", CompletedAt: created})
-	want := wire.Columns{"ExecutionId": "e", "IsCheckpointComplete": false, "DurafleetProcessed": ""}
+	want := wire.Columns{"ExecutionId": "e", "IsCheckpointComplete": false, "DurafleetProcessed": "", "DurafleetReplaced": ""}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("incomplete checkpoint (-want +got):\n%s", diff)
 	}
 	c = wire.EncodeSentinel(wire.Sentinel{
 		ExecutionID: "e", Complete: true, CompletedAt: created, Processed: []string{activityID, "junk"},
+		Replaced: []string{"a", "b"},
 	})
 	want = wire.Columns{
 		"ExecutionId": "e", "IsCheckpointComplete": true, "CheckpointCompletedTimestamp": created,
-		"DurafleetProcessed": "eh8MUmweTw6bey1qjJ4fMA",
+		"DurafleetProcessed": "eh8MUmweTw6bey1qjJ4fMA", "DurafleetReplaced": "a\nb",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("complete checkpoint (-want +got):\n%s", diff)
@@ -52,6 +54,25 @@ func TestSentinel_Processed(t *testing.T) {
 	for _, bad := range []any{"x", full + "A", full + full[:22], strings.Repeat("*", 22), strings.Repeat("B", 22), int32(3), nil} {
 		s, err := wire.DecodeSentinel(wire.Columns{"ExecutionId": "e", "DurafleetProcessed": bad})
 		if err != nil || s.Processed != nil || s.ExecutionID != "e" {
+			t.Errorf("%v: got %v, error %v", bad, s, err)
+		}
+	}
+}
+
+// The list of former executions keeps the newest ones and is dropped when it makes no sense.
+func TestSentinel_Replaced(t *testing.T) {
+	t.Parallel()
+	var ids []string
+	for i := range wire.MaxReplaced + 1 {
+		ids = append(ids, fmt.Sprintf("execution-%02d", i))
+	}
+	s, err := wire.DecodeSentinel(wire.EncodeSentinel(wire.Sentinel{Replaced: ids}))
+	if diff := cmp.Diff(ids[1:], s.Replaced); err != nil || diff != "" {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+	for _, bad := range []any{"", int32(3), nil} {
+		s, err := wire.DecodeSentinel(wire.Columns{"ExecutionId": "e", "DurafleetReplaced": bad})
+		if err != nil || s.Replaced != nil {
 			t.Errorf("%v: got %v, error %v", bad, s, err)
 		}
 	}
