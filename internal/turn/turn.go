@@ -252,7 +252,10 @@ func (r *runner) settle(decision orchestration.Decision) {
 	for _, action := range decision.Actions {
 		r.act(action)
 	}
-	r.record(&history.OrchestratorCompleted{Header: r.header(history.NoEventID)})
+	// A generation that decided nothing ends where its beginning did, as with .NET.
+	if events := r.out.State.Events(); events[len(events)-1].Kind() != history.KindOrchestratorCompleted {
+		r.record(&history.OrchestratorCompleted{Header: r.header(history.NoEventID)})
+	}
 	r.out.CustomStatus = decision.CustomStatus
 	r.out.Suspended = r.out.State.Suspended()
 	r.out.Completed = r.out.State.Completed()
