@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/fixture"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/wire"
@@ -69,11 +70,10 @@ func sortOf(table string, row storage.Row) string {
 		kind, _ := row.Values["EventType"].(string)
 		return kind
 	case strings.HasSuffix(table, "Instances"):
-		maker := "child"
 		if _, ok := row.Values["Generation"]; ok {
-			maker = "client"
+			return "client"
 		}
-		return fmt.Sprintf("%s %v", maker, row.Values["RuntimeStatus"])
+		return "child"
 	}
 	return ""
 }
@@ -97,6 +97,10 @@ func (w *world) checkColumns(table string, row storage.Row) {
 		if got := fmt.Sprintf("%T", value); !private && known.types[column] != got {
 			w.Errorf("%s %s (%s): column %s is a %s, with .NET %q", row.PartitionKey, row.RowKey, sort, column, got, known.types[column])
 		}
+	}
+	status, _ := row.Values["RuntimeStatus"].(string)
+	if _, has := row.Values["CompletedTime"]; has != history.Status(status).Terminal() {
+		w.Errorf("%s: CompletedTime %v in a row with the status %s", row.PartitionKey, has, status)
 	}
 	for _, column := range slices.Sorted(maps.Keys(known.count)) {
 		if _, has := row.Values[column]; !has && known.count[column] == known.rows {
