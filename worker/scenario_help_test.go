@@ -1,6 +1,8 @@
 package worker_test
 
 import (
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 	"github.com/durafleet/durafleet/internal/fleettest"
 	"github.com/durafleet/durafleet/orchestration"
 	"github.com/durafleet/durafleet/taskhub"
+	"github.com/durafleet/durafleet/worker"
 )
 
 // soon bounds what a healthy worker does at once; real time may be shared with many tests.
@@ -95,4 +98,9 @@ func check(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// logTo returns options whose log goes to out.
+func logTo(out io.Writer) *worker.Options {
+	return &worker.Options{Logger: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 }
