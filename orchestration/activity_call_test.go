@@ -229,9 +229,22 @@ func TestTaskError_Details_A16_A17(t *testing.T) {
 	}
 }
 
-// Peers that serialise exceptions report a reason only; the type of the failure is unknown then.
+// Peers that serialise exceptions report a reason and possibly the exception; without it, the type
+// of the failure is unknown.
 func TestTaskError_WithoutDetails(t *testing.T) {
 	t.Parallel()
+	for exception, want := range map[string]string{
+		``:                                  "unknown: boom",
+		`no JSON`:                           "unknown: boom",
+		`{"ClassName":"X"}`:                 "X: boom",
+		`{"ClassName":"X","Message":"own"}`: "X: own",
+	} {
+		expectFailure(t, exception, want)
+	}
+}
+
+func expectFailure(t *testing.T, exception, want string) {
+	t.Helper()
 	d := drive(t, jobOf(func(ctx *orchestration.Context) (string, error) {
 		_, err := call(ctx, "a").Await()
 		var failed *orchestration.TaskError
@@ -239,8 +252,8 @@ func TestTaskError_WithoutDetails(t *testing.T) {
 		return failed.Details.String(), nil
 	}), orchestration.Options{})
 	d.turn(started("Job", `""`))
-	d.expect([]string{`1 Completed "unknown: boom"`},
-		&history.TaskFailed{Header: noID, TaskID: 0, Reason: history.Text("boom"), Details: history.Text(`{"ClassName":"X"}`)})
+	d.expect([]string{fmt.Sprintf("1 Completed %q", want)},
+		&history.TaskFailed{Header: noID, TaskID: 0, Reason: history.Text("boom"), Details: &exception})
 }
 
 // L04: falsy values are values; none is mistaken for no value.

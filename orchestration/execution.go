@@ -230,10 +230,10 @@ func (x *Execution) apply(e history.Event) error {
 	case *history.TimerFired:
 		x.answer(e.TimerID, answer{kind: history.KindTimerCreated}, false)
 	case *history.TaskFailed:
-		details := detailsOf(e.Reason, e.Failure)
+		details := detailsOf(e.Reason, e.Details, e.Failure)
 		x.answer(e.TaskID, answer{kind: history.KindTaskScheduled, failure: details}, e.IsPlayed)
 	case *history.SubOrchestrationFailed:
-		details := detailsOf(e.Reason, e.Failure)
+		details := detailsOf(e.Reason, e.Details, e.Failure)
 		x.answer(e.TaskID, answer{kind: history.KindSubOrchestrationCreated, failure: details}, e.IsPlayed)
 	}
 	x.resume()
@@ -399,9 +399,13 @@ func (o *openAction) settle(id int32, reply answer) {
 }
 
 // detailsOf returns the failure an event reports. Peers that serialise exceptions send a reason
-// only.
-func detailsOf(reason *string, details *history.FailureDetails) *history.FailureDetails {
+// and, if they are set up to, the exception.
+func detailsOf(reason, exception *string, details *history.FailureDetails) *history.FailureDetails {
 	if details != nil {
+		return details
+	}
+	if details = failure.FromException(exception); details != nil {
+		details.Message = cmp.Or(details.Message, history.TextOr(reason, ""))
 		return details
 	}
 	return &history.FailureDetails{Type: unknownFailureType, Message: history.TextOr(reason, "")}
