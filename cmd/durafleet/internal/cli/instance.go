@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/taskhub"
+)
+
+func (p *program) instanceCommand() *cobra.Command {
+	command := &cobra.Command{Use: "instance", Short: "Start, watch, steer and remove instances"}
+	command.AddCommand(
+		p.instanceStart(), p.instanceGet(), p.instanceList(), p.instanceWait(), p.instanceHistory(),
+		p.instanceRaise(), p.instanceTerminate(), p.instanceSuspend(), p.instanceResume(), p.instancePurge(),
+	)
+	return command
+}
+
+// instanceView is the status of an instance as it is printed.
+type instanceView struct {
+	InstanceID     string            `json:"instanceId"`
+	ExecutionID    string            `json:"executionId"`
+	Name           string            `json:"name"`
+	Version        string            `json:"version,omitempty"`
+	Status         history.Status    `json:"status"`
+	Created        time.Time         `json:"created"`
+	LastUpdated    time.Time         `json:"lastUpdated"`
+	Completed      *time.Time        `json:"completed,omitempty"`
+	ScheduledStart *time.Time        `json:"scheduledStart,omitempty"`
+	Generation     int32             `json:"generation"`
+	Tags           map[string]string `json:"tags,omitempty"`
+	Input          json.RawMessage   `json:"input,omitempty"`
+	Output         json.RawMessage   `json:"output,omitempty"`
+	CustomStatus   json.RawMessage   `json:"customStatus,omitempty"`
+	Failure        string            `json:"failure,omitempty"`
+	Reason         string            `json:"reason,omitempty"`
+}
+
+func viewInstance(s *taskhub.Status) *instanceView {
+	return &instanceView{
+		InstanceID: s.InstanceID, ExecutionID: s.ExecutionID, Name: s.Name, Version: s.Version, Status: s.Status,
+		Created: s.Created, LastUpdated: s.LastUpdated, Completed: s.Completed, ScheduledStart: s.ScheduledStart,
+		Generation: s.Generation, Tags: s.Tags, Input: s.Input, Output: s.Output, CustomStatus: s.CustomStatus,
+		Failure: s.Failure, Reason: s.Reason,
+	}
+}
+
+func (p *program) printInstance(s *taskhub.Status) error {
+	return p.print(viewInstance(s), func() {
+		var tags []string
+		for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
+			tags = append(tags, key+"="+s.Tags[key])
+		}
+		p.fields(
+			[2]string{"Instance", s.InstanceID},
+			[2]string{"Execution", s.ExecutionID},
+			[2]string{"Name", s.Name},
+			[2]string{"Version", s.Version},
+			[2]string{"Status", string(s.Status)},
+			[2]string{"Created", clock(s.Created)},
+			[2]string{"Scheduled for", clockOr(s.ScheduledStart, "")},
+			[2]string{"Last updated", clock(s.LastUpdated)},
+			[2]string{"Completed", clockOr(s.Completed, "")},
+			[2]string{"Tags", excerpt(strings.Join(tags, " "))},
+			[2]string{"Input", excerpt(string(s.Input))},
+			[2]string{"Custom status", excerpt(string(s.CustomStatus))},
+			[2]string{"Output", excerpt(string(s.Output))},
+			[2]string{"Failure", excerpt(s.Failure)},
+			[2]string{"Reason", excerpt(s.Reason)},
+		)
+	})
+}
+
+func (p *program) instanceGet() *cobra.Command {
+	noPayloads := false
+	command := &cobra.Command{
+		Use:   "get ID",
+		Short: "Show the status of an instance",
+		Args:  exactly("the instance id"),
+		RunE: func(c *cobra.Command, arguments []string) error {
+			client, err := p.client(c.Context())
+			if err != nil {
+				return err
+			}
+			var options []taskhub.GetOption
+			if noPayloads {
+				options = append(options, taskhub.NoPayloads{})
+			}
+			status, err := client.Get(c.Context(), arguments[0], options...)
+			if err != nil {
+				return err
+			}
+			return p.printInstance(status)
+		},
+	}
+	command.Flags().BoolVar(&noPayloads, "no-payloads", false, "leave out input, output and custom status")
+	return command
+}
+
+// acknowledge prints that something was done to an instance.
+func (p *program) acknowledge(id, done string) error {
+	view := struct {
+		InstanceID string `json:"instanceId"`
+		Done       string `json:"done"`
+	}{id, done}
+	return p.print(view, func() { fmt.Fprintf(p.Out, "Instance %s: %s\n", id, done) })
+}
