@@ -56,9 +56,11 @@ func (s *session) checkpoint(ctx context.Context, in *sorted, b before, out *tur
 	s.r.w.stats.turns.Add(1)
 	s.keep(out, committed, &p.history, replaced)
 	s.r.w.heldInstances.remove(s.id)
-	if replaced && b.executionID != "" {
-		s.remember(b.executionID)
-		s.afterEnd(b.executionID)
+	if replaced {
+		for _, former := range formerOf(in, b, out) {
+			s.remember(former)
+			s.afterEnd(former)
+		}
 	}
 	// 3. Status row. It must not fall behind for good: if it cannot be written, the messages stay.
 	if p.row != nil {
@@ -111,9 +113,7 @@ func (s *session) plan(in *sorted, b before, out *turn.Outcome, replaced bool) *
 	}
 	if replaced {
 		p.history.FirstRow, p.orphans = 0, b.blobs
-		if b.executionID != "" {
-			p.history.Replaced = append(slices.Clone(p.history.Replaced), b.executionID)
-		}
+		p.history.Replaced = append(slices.Clone(p.history.Replaced), formerOf(in, b, out)...)
 	}
 	if in.start != nil {
 		p.deletes = append(p.deletes, in.start)
@@ -126,6 +126,19 @@ func (s *session) plan(in *sorted, b before, out *turn.Outcome, replaced bool) *
 		}
 	}
 	return p
+}
+
+// formerOf returns the executions that a turn leaves behind and that a status row may name: the
+// stored one, and one that continued as new in the very turn in which it began.
+func formerOf(in *sorted, b before, out *turn.Outcome) []string {
+	var former []string
+	if b.executionID != "" {
+		former = append(former, b.executionID)
+	}
+	if in.start != nil && out.Replaced {
+		former = append(former, startOf(in.start.Content).Instance.ExecutionID)
+	}
+	return former
 }
 
 // outgoing makes the messages of a turn. Their sender is the execution as it was before the turn.

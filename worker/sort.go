@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +93,9 @@ func (f *facts) judgeStart(h *held, started *history.ExecutionStarted) (verdict,
 		if sameID(f.stored.ExecutionID, started.Instance.ExecutionID) && f.stored.State.Started() != nil {
 			return drop, "the execution has started"
 		}
+		if f.left(started.Instance.ExecutionID) {
+			return drop, "the execution has continued as new"
+		}
 		if f.row.Status.Terminal() && f.row.ExecutionID != "" {
 			return drop, "the instance ended before it began"
 		}
@@ -110,6 +114,13 @@ func (f *facts) judgeStart(h *held, started *history.ExecutionStarted) (verdict,
 	}
 }
 
+// left reports whether the instance has gone on from an execution to another one.
+func (f *facts) left(executionID string) bool {
+	return f.replaced[executionID] || slices.ContainsFunc(f.stored.Replaced, func(former string) bool {
+		return sameID(former, executionID)
+	})
+}
+
 // judgeChildStart recognises starts of a child that were sent twice, and refuses to replace a
 // child that is alive.
 func (f *facts) judgeChildStart(started *history.ExecutionStarted) (verdict, string) {
@@ -117,7 +128,7 @@ func (f *facts) judgeChildStart(started *history.ExecutionStarted) (verdict, str
 	switch {
 	case current == nil:
 		return begin, ""
-	case sameID(f.stored.ExecutionID, started.Instance.ExecutionID), f.replaced[started.Instance.ExecutionID]:
+	case sameID(f.stored.ExecutionID, started.Instance.ExecutionID), f.left(started.Instance.ExecutionID):
 		return drop, "the execution has started"
 	case current.Parent != nil && *current.Parent == *started.Parent:
 		return drop, "the call has started its child"
@@ -149,7 +160,7 @@ func (f *facts) judgeWithoutHistory(h *held) (verdict, string) {
 // over, or a write that would make it current is still on its way.
 func (f *facts) judgeForeign(h *held) (verdict, string) {
 	switch {
-	case f.replaced[h.Content.Target.ExecutionID],
+	case f.left(h.Content.Target.ExecutionID),
 		h.InsertedOn.Add(clockTolerance).Before(f.stored.State.Started().Timestamp),
 		h.DequeueCount >= patience:
 		return drop, "its execution is over"
