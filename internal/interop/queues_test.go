@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/durafleet/durafleet/internal/storage"
@@ -16,9 +17,13 @@ type ledger struct {
 	storage.Queues
 	mu  sync.Mutex
 	due map[string]time.Time
+	// puts changes when a put begins and when it ends.
+	puts atomic.Int64
 }
 
 func (l *ledger) Put(ctx context.Context, queue, text string, delay time.Duration) (storage.Receipt, error) {
+	l.puts.Add(1)
+	defer l.puts.Add(1)
 	receipt, err := l.Queues.Put(ctx, queue, text, delay)
 	if err == nil && delay > 0 {
 		l.mu.Lock()
@@ -60,8 +65,15 @@ func (w *world) queueNames() []string {
 	return queues
 }
 
-// messagesLeft returns how many messages are in all queues of the hub, hidden ones included.
-func (w *world) messagesLeft() int {
+// left reports whether the hub holds n messages, hidden ones included. The queues are looked at one
+// after the other: a put meanwhile may have moved work into one that was looked at before.
+func (w *world) left(n func() int) bool {
+	w.Helper()
+	puts := w.delayed.puts.Load()
+	return w.messages() == n() && puts == w.delayed.puts.Load()
+}
+
+func (w *world) messages() int {
 	w.Helper()
 	left := 0
 	for _, queue := range w.queueNames() {
@@ -77,13 +89,13 @@ func (w *world) messagesLeft() int {
 // settle waits until the hub is at rest: nothing is in its queues but what waits for its time.
 func (w *world) settle() {
 	w.Helper()
-	w.eventually("the hub is at rest", func() bool { return w.messagesLeft() == w.delayed.waiting() })
+	w.eventually("the hub is at rest", func() bool { return w.left(w.delayed.waiting) })
 }
 
 // empty waits until nothing at all is in the hub's queues.
 func (w *world) empty() {
 	w.Helper()
-	w.eventually("the queues are empty", func() bool { return w.messagesLeft() == 0 })
+	w.eventually("the queues are empty", func() bool { return w.left(func() int { return 0 }) })
 }
 
 func (w *world) queuesText() string {

@@ -175,7 +175,7 @@ func (c *contents) line(row storage.Row, names map[string]string) string {
 // sameJSON writes JSON objects, arrays and strings in one way; other texts stay as they are.
 func sameJSON(text string) string {
 	var value any
-	if text == "" || !strings.Contains(`{["`, text[:1]) || json.Unmarshal([]byte(text), &value) != nil {
+	if text == "" || !strings.ContainsAny(text[:1], `{["`) || json.Unmarshal([]byte(text), &value) != nil {
 		return text
 	}
 	written, err := json.Marshal(value)

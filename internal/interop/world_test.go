@@ -186,14 +186,14 @@ func (w *world) start(opts worker.Options) {
 	w.startOn(w.hub, opts)
 }
 
-// startOn starts the worker on its own view of the hub.
-func (w *world) startOn(hub *taskhub.Hub, opts worker.Options) {
+// startOn starts the worker on its own view of the hub, with more programs.
+func (w *world) startOn(hub *taskhub.Hub, opts worker.Options, more ...worker.Binding) {
 	w.Helper()
 	opts.WorkerID = "go-a"
 	opts.NoSessionCache = w.noCache
 	opts.MaxPollInterval = cmp.Or(opts.MaxPollInterval, 200*time.Millisecond)
 	opts.Logger = slog.New(slog.NewTextHandler(logWriter{w.T}, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	made, err := worker.New(hub, &opts, bindings()...)
+	made, err := worker.New(hub, &opts, append(bindings(), more...)...)
 	if err != nil {
 		w.Fatal(err)
 	}
