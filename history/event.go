@@ -5,6 +5,9 @@ import "time"
 // NoEventID is the event id of every event that is not the record of an action.
 const NoEventID int32 = -1
 
+// FireAndForget is the tag that marks a child which reports nothing to its parent.
+const FireAndForget = "FireAndForget"
+
 // Tick is the resolution of every stored time.
 const Tick = 100 * time.Nanosecond
 

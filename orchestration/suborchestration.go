@@ -9,9 +9,6 @@ import (
 	"github.com/durafleet/durafleet/internal/payload"
 )
 
-// fireAndForgetTag marks a child whose parent does not wait for it, as the .NET line does.
-const fireAndForgetTag = "FireAndForget"
-
 // CallSubOrchestration starts another orchestration as a child and returns the task of its
 // result. A child that fails or is terminated fails the task with a *TaskError.
 func CallSubOrchestration[In, Out any](
@@ -47,7 +44,7 @@ func StartDetachedByName(
 	}
 	action := ctx.child(name, text, o)
 	action.Detached = true
-	action.Tags[fireAndForgetTag] = ""
+	action.Tags[history.FireAndForget] = ""
 	ctx.x.actions[action.ID] = &pendingAction{action: action}
 	return action.InstanceID, nil
 }
@@ -87,7 +84,7 @@ func (c *Context) child(name string, input *string, o callOptions) *SubOrchestra
 	if tags == nil {
 		tags = map[string]string{}
 	}
-	delete(tags, fireAndForgetTag)
+	delete(tags, history.FireAndForget)
 	maps.Copy(tags, o.tags)
 	return &SubOrchestrationAction{
 		ID: id, Name: name, Version: o.version, InstanceID: instanceID, Input: input, Tags: tags,

@@ -130,12 +130,9 @@ func (r *runner) complete(a *orchestration.CompleteAction) {
 }
 
 func detached(child *history.ExecutionStarted) bool {
-	_, ok := child.Tags[fireAndForgetTag]
+	_, ok := child.Tags[history.FireAndForget]
 	return ok
 }
-
-// fireAndForgetTag marks a child that reports nothing to its parent.
-const fireAndForgetTag = "FireAndForget"
 
 // report is what a child tells its parent about its end.
 func (r *runner) report(taskID int32, a *orchestration.CompleteAction) history.Event {
