@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -74,7 +75,8 @@ func (p *program) dev(ctx context.Context, opts *azurite.Options, noWorker bool)
 	if noWorker {
 		<-ctx.Done()
 	} else {
-		err = p.runWorker(ctx, hub, &worker.Options{})
+		log := slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		err = p.runWorker(ctx, hub, &worker.Options{AppName: p.appName(), Logger: log})
 	}
 	group.Wait()
 	select {

@@ -37,6 +37,9 @@ makes it finish what it has begun, hand its partitions over and end; a second on
 			if verbose {
 				level = slog.LevelInfo
 			}
+			if !c.Flags().Changed("app") {
+				opts.AppName = p.appName()
+			}
 			opts.Logger = slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: level}))
 			hub, err := p.open(c.Context())
 			if err != nil {
@@ -50,6 +53,9 @@ makes it finish what it has begun, hand its partitions over and end; a second on
 	}
 	flags := command.Flags()
 	flags.StringVar(&opts.WorkerID, "worker-id", "", "name in the hub, unique among running workers (default: host and random part)")
+	flags.StringVar(&opts.AppName, "app", "", "application: only workers of one application process a hub at a time "+
+		"(default $WEBSITE_SITE_NAME, then $DTFX_APP_NAME, as .NET workers)")
+	flags.BoolVar(&opts.NoAppLease, "no-app-lease", false, "leave the agreement between applications out; all workers of the hub have to")
 	flags.IntVar(&opts.MaxActivities, "max-activities", 0, "activities at once (default 10, or twice the processors)")
 	flags.IntVar(&opts.MaxTurns, "max-turns", 0, "orchestrations at once (default 100)")
 	flags.DurationVar(&opts.LeaseDuration, "lease", 0, "how long a partition stays ours without renewal (default 30s)")
@@ -60,6 +66,19 @@ makes it finish what it has begun, hand its partitions over and end; a second on
 	flags.BoolVar(&verbose, "verbose", false, "log more than warnings")
 	flags.BoolVar(&reporting, "report", false, "report to the parent process: JSON lines on standard output; stop when standard input ends")
 	return command
+}
+
+// appVariables are looked up if there is no --app. .NET workers do the same.
+var appVariables = []string{"WEBSITE_SITE_NAME", "DTFX_APP_NAME"}
+
+// appName returns the application that the environment names, "" if it names none.
+func (p *program) appName() string {
+	for _, name := range appVariables {
+		if app, found := p.LookupEnv(name); found && app != "" {
+			return app
+		}
+	}
+	return ""
 }
 
 // runWorker works until ctx ends.
