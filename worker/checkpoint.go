@@ -13,6 +13,9 @@ import (
 	"github.com/durafleet/durafleet/internal/wire"
 )
 
+// undoTimeout bounds the time for taking messages back.
+const undoTimeout = 10 * time.Second
+
 // maxProcessed is how many processed messages a sentinel remembers.
 const maxProcessed = wire.MaxProcessed
 
@@ -80,8 +83,11 @@ func (s *session) checkpoint(ctx context.Context, in *sorted, b before, out *tur
 	return nil
 }
 
-// undo takes back what was sent for a turn that did not happen.
+// undo takes back what was sent for a turn that did not happen. That is safe for somebody who has
+// lost the partition, too: the receipts are good for these very messages.
 func (s *session) undo(ctx context.Context, sent []store.Sent) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
 	if err := s.r.w.hub.Unsend(ctx, sent); err != nil {
 		s.r.log.Warn("messages of a turn that was not stored are left; receivers tolerate them", "instance", s.id, "error", err)
 	}
