@@ -50,7 +50,11 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go w.Run(ctx) // start as many as you like, on as many machines
+	go func() { // start as many as you like, on as many machines
+		if err := w.Run(ctx); err != nil {
+			log.Print(err)
+		}
+	}()
 
 	texts := []string{"to be or not to be", "that is the question"}
 	instance, err := taskhub.Start(ctx, taskhub.NewClient(hub), CountAll, texts)
