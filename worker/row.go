@@ -145,10 +145,38 @@ func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, prev
 		case s.row != nil && !s.ours(previous):
 			s.r.log.Info("status row belongs to another start; left alone", "instance", s.id, "execution", s.row.ExecutionID)
 			return nil
+		case s.row == nil && update.Start == nil:
+			// The checkpoint that began the execution was cut off before its row.
+			if err := s.makeWhole(ctx, &update); err != nil {
+				return err
+			}
+			columns = update.Encode()
 		}
 		known = true
 	}
 	return fmt.Errorf("write status of instance %q: it changed %d times in a row", s.id, maxRowAttempts)
+}
+
+// makeWhole adds what the first checkpoint of an execution writes to an update, so that a row can
+// be made of it.
+func (s *session) makeWhole(ctx context.Context, update *wire.InstanceUpdate) error {
+	update.Start = rowStart(s.stored.State.Started())
+	if update.Status == "" {
+		update.Status = statusOf(s.stored.State)
+	}
+	return s.r.w.hub.PlaceLarge(ctx, s.id, update)
+}
+
+// statusOf returns the status of an instance with the given history.
+func statusOf(state *history.State) history.Status {
+	switch {
+	case state.Completed() != nil:
+		return state.Completed().Status
+	case state.Suspended():
+		return history.Suspended
+	default:
+		return history.Running
+	}
 }
 
 // ours reports whether the status row is about an execution that this instance's history leads
@@ -190,13 +218,7 @@ func (s *session) repair(ctx context.Context) error {
 		return err
 	}
 	state := s.stored.State
-	want := history.Running
-	switch {
-	case state.Completed() != nil:
-		want = state.Completed().Status
-	case state.Suspended():
-		want = history.Suspended
-	}
+	want := statusOf(state)
 	if s.row != nil && (!s.ours("") || s.rowShows(want)) {
 		return nil
 	}
