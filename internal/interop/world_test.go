@@ -64,11 +64,7 @@ func each(t *testing.T, f func(w *world)) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			if v.virtual {
-				synctest.Test(t, func(t *testing.T) {
-					// Reaching the clock of the recordings takes no time here.
-					run.Sleep(context.Background(), time.Until(fixture.Recorded))
-					within(t, memory.New().Account(), v, f)
-				})
+				inVirtualTime(t, v, f)
 				return
 			}
 			if testing.Short() {
@@ -82,6 +78,16 @@ func each(t *testing.T, f func(w *world)) {
 			within(t, account, v, f)
 		})
 	}
+}
+
+// inVirtualTime runs a test on the memory store.
+func inVirtualTime(t *testing.T, v variant, f func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		// Reaching the clock of the recordings takes no time here.
+		run.Sleep(context.Background(), time.Until(fixture.Recorded))
+		within(t, memory.New().Account(), v, f)
+	})
 }
 
 func within(t *testing.T, account storage.Account, v variant, f func(w *world)) {
