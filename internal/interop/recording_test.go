@@ -57,7 +57,7 @@ func cuts(t testing.TB, scenario string) []*recording {
 // isRequest reports whether a command makes a client change something.
 func isRequest(step map[string]any) bool {
 	switch step["cmd"] {
-	case "start", "raise", "suspend", "resume", "terminate":
+	case "start", "raise", "suspend", "resume", "terminate", "rewind":
 		return true
 	}
 	return false
@@ -104,6 +104,9 @@ func (r *recording) apply(line fixture.Request) (bool, error) {
 		return true, r.write(path[0], line.Method, line.ReqBody.Text)
 	case "table.batch":
 		for _, part := range line.ReqBatch {
+			if part.Omitted > 0 {
+				continue
+			}
 			method, target, _ := strings.Cut(part.Line, " ")
 			target = target[strings.LastIndex(target, "devstoreaccount1/")+len("devstoreaccount1/"):]
 			if err := r.write(target, method, part.Body); err != nil {
