@@ -126,7 +126,7 @@ func (f *freezer) hook(ctx context.Context, call *storage.Call, next func(contex
 }
 
 // recorder notes the requests of a worker that matter, in order.
-type recorder struct{ calls guarded[string] }
+type recorder struct{ calls noted[string] }
 
 func (r *recorder) hook(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
 	err := next(ctx)

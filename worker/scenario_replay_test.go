@@ -29,25 +29,25 @@ var (
 	replayA      = activity.Declare[string, string]("ReplayA")
 )
 
-// guarded is a list that orchestrators write and tests read.
-type guarded[T any] struct {
+// noted is a list that orchestrators write and tests read.
+type noted[T any] struct {
 	mu   sync.Mutex
 	list []T
 }
 
-func (g *guarded[T]) add(values ...T) {
+func (g *noted[T]) add(values ...T) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.list = append(g.list, values...)
 }
 
-func (g *guarded[T]) reset() {
+func (g *noted[T]) reset() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.list = nil
 }
 
-func (g *guarded[T]) all() []T {
+func (g *noted[T]) all() []T {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.list)
@@ -58,7 +58,7 @@ func (g *guarded[T]) all() []T {
 func TestReplay_IsReplaying_Y01(t *testing.T) {
 	t.Parallel()
 	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
-		var seen guarded[bool]
+		var seen noted[bool]
 		w.Start(nil, replaySteps.With(func(ctx *orchestration.Context, _ struct{}) (struct{}, error) {
 			seen.reset()
 			seen.add(ctx.IsReplaying())
@@ -189,7 +189,7 @@ func TestReplay_DivergenceFails_Y02(t *testing.T) {
 func TestReplay_UUIDs_Y03(t *testing.T) {
 	t.Parallel()
 	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
-		var runs guarded[string]
+		var runs noted[string]
 		w.Start(nil, replaySteps.With(func(ctx *orchestration.Context, _ struct{}) (struct{}, error) {
 			for step := range 3 {
 				for call := range 2 {
@@ -240,7 +240,7 @@ func TestReplay_Logger_Y04(t *testing.T) {
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
 		var out lockedBuffer
-		var wrong guarded[string]
+		var wrong noted[string]
 		options := &worker.Options{Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 		w.Start(options, replaySteps.With(func(ctx *orchestration.Context, _ struct{}) (struct{}, error) {
 			for step := range 3 {
