@@ -25,6 +25,7 @@ type fleet struct {
 	mu      sync.Mutex
 	members []*member
 	killed  string
+	closed  bool // nothing may be started any more
 }
 
 // watch fails the demo if something ends while it still runs.
@@ -63,6 +64,9 @@ func (f *fleet) startAll(ctx context.Context, n int) error {
 func (f *fleet) start(ctx context.Context) (*member, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed {
+		return nil, errOver
+	}
 	executable := f.executable
 	if executable == "" {
 		own, err := os.Executable()
@@ -154,19 +158,17 @@ func (f *fleet) stopAll(ctx context.Context) {
 	}
 }
 
+// errOver is why nothing is started any more.
+var errOver = errors.New("the demo is over")
+
 // killAll kills what still runs and waits until it has ended.
 func (f *fleet) killAll() {
-	f.fail(errors.New("the demo is over"))
+	f.fail(errOver)
 	f.mu.Lock()
-	members := f.members
-	f.mu.Unlock()
-	for _, m := range members {
-		m.kill()
-	}
-	f.group.Wait()
-	// A replacement may have been started meanwhile.
+	f.closed = true
 	for _, m := range f.members {
 		m.kill()
-		<-m.done
 	}
+	f.mu.Unlock()
+	f.group.Wait()
 }
