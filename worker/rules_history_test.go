@@ -35,7 +35,11 @@ func TestH5_CrashBetweenTransactions(t *testing.T) {
 			t.Fatalf("%d of %d activities are in the history", stored, n)
 		}
 		var second recorder
-		w.StartHooked(second.hook, crashOptions(), crashBindings(&runs)...)
+		w.StartHooked(second.hook, crashOptions(), crashBindings(&runs)[2])
+		w.Eventually(patiently, "all activities are scheduled, although none has answered", func() bool {
+			return kinds(eventsOf(t, w, instance.ID()))[history.KindTaskScheduled] == n
+		})
+		w.Start(crashOptions(), crashBindings(&runs)[0])
 		got, err := instance.Wait(w.Timeout(time.Hour))
 		if want := wantFan(n); err != nil || got != want {
 			t.Errorf("the end is %.60q, %v", got, err)
