@@ -8,6 +8,7 @@ import (
 
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/fleettest"
+	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/orchestration"
 	"github.com/durafleet/durafleet/taskhub"
 	"github.com/durafleet/durafleet/worker"
@@ -103,4 +104,9 @@ func check(t *testing.T, err error) {
 // logTo returns options whose log goes to out.
 func logTo(out io.Writer) *worker.Options {
 	return &worker.Options{Logger: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+}
+
+// storeCommit makes a checkpoint that begins the history of an execution.
+func storeCommit(self history.Instance, now time.Time, events ...history.Event) store.Commit {
+	return store.Commit{InstanceID: self.InstanceID, ExecutionID: self.ExecutionID, Events: events, Now: now}
 }
