@@ -40,7 +40,9 @@ func newFleet(t *testing.T, quick bool) *fleet {
 	if testing.Short() {
 		t.Skip("needs processes and real time; -short is set")
 	}
-	connection := azurite.Start(t).ConnectionString()
+	// An Azurite for each fleet: once a minute it sweeps the texts of all messages it ever had, and
+	// answers nobody for seconds if there were many.
+	connection := azurite.StartPrivate(t, nil).ConnectionString()
 	account, err := azure.FromConnectionString(connection, nil)
 	if err != nil {
 		t.Fatal(err)
