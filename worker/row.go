@@ -12,6 +12,7 @@ import (
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/turn"
 	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/orchestration"
 )
 
 // rowUpdate returns what a turn changes in the status row, nil if the row is not due: it is
@@ -228,6 +229,7 @@ func (s *session) repair(ctx context.Context) error {
 	if end := state.Completed(); end != nil {
 		completeUpdate(&update, end, end.Timestamp)
 	}
+	refer(&update, store.Committed{InputURL: s.stored.InputURL, ResultURL: s.stored.ResultURL})
 	return s.writeRow(ctx, update, "")
 }
 
@@ -237,10 +239,18 @@ func (s *session) rowShows(status history.Status) bool {
 		(s.exec == nil || sameText(s.row.CustomStatus, s.exec.CustomStatus()))
 }
 
-// customStatus returns the custom status to store with a repair.
+// customStatus returns the custom status to store with a repair. The history does not tell it; a
+// replay does, if the code is here and still fits.
 func (s *session) customStatus() *string {
 	if s.exec != nil {
 		return s.exec.CustomStatus()
+	}
+	if binding, ok := s.r.w.registry.orchestration(s.stored.State.Started().Name); ok {
+		exec := orchestration.NewExecution(binding, s.r.w.executionOptions())
+		defer exec.Close()
+		if exec.Replay(s.stored.State.Events()) == nil {
+			return exec.CustomStatus()
+		}
 	}
 	if s.row != nil {
 		return s.row.CustomStatus

@@ -42,16 +42,7 @@ func crashBindings(runs *atomic.Int64) []worker.Binding {
 			runs.Add(1)
 			return in + "!", nil
 		}),
-		crashChain.With(func(ctx *orchestration.Context, n int) (string, error) {
-			text := ""
-			for range n {
-				var err error
-				if text, err = orchestration.CallActivity(ctx, crashWork, text).Await(); err != nil {
-					return "", err
-				}
-			}
-			return text, nil
-		}),
+		crashChain.With(chainOf),
 		crashFan.With(func(ctx *orchestration.Context, n int) (string, error) {
 			tasks := make([]orchestration.Task[string], n)
 			for i := range tasks {
@@ -85,6 +76,18 @@ func crashBindings(runs *atomic.Int64) []worker.Binding {
 			return orchestration.CallActivity(ctx, crashWork, in).Await()
 		}),
 	}
+}
+
+// chainOf calls an activity n times, each with the result of the one before.
+func chainOf(ctx *orchestration.Context, n int) (string, error) {
+	text := ""
+	for range n {
+		var err error
+		if text, err = orchestration.CallActivity(ctx, crashWork, text).Await(); err != nil {
+			return "", err
+		}
+	}
+	return text, nil
 }
 
 // collectNotes shows what it has received and ends with it at the note "end".

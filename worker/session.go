@@ -206,11 +206,11 @@ func (s *session) execution(name string) (*orchestration.Execution, error) {
 		s.r.w.unknown.add(name)
 		return nil, &unknownNameError{kind: "orchestration", name: name}
 	}
-	return orchestration.NewExecution(binding, orchestration.Options{
-		TimerLimit: s.r.w.opts.TimerLimit,
-		TimerHop:   s.r.w.opts.TimerHop,
-		Logger:     s.r.w.opts.Logger,
-	}), nil
+	return orchestration.NewExecution(binding, s.r.w.executionOptions()), nil
+}
+
+func (w *Worker) executionOptions() orchestration.Options {
+	return orchestration.Options{TimerLimit: w.opts.TimerLimit, TimerHop: w.opts.TimerHop, Logger: w.opts.Logger}
 }
 
 // rowIs reports whether the status row is known and belongs to the execution.

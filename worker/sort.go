@@ -49,6 +49,9 @@ const entityPrefix = "@"
 // With growing delays that is longer than any message stays hidden.
 const patience = 6
 
+// startPatience is how many deliveries a start without a status row gets, about 17 minutes.
+const startPatience = 10
+
 // clockTolerance is how far the clocks of senders, workers and the service may be apart when
 // times of different clocks are compared.
 const clockTolerance = time.Minute
@@ -81,24 +84,25 @@ func (f *facts) judge(h *held) (verdict, string) {
 // judgeStart tells real starts by clients from duplicates, by the rules that all engines of this
 // format follow: the status row names the execution that counts.
 func (f *facts) judgeStart(h *held, started *history.ExecutionStarted) (verdict, string) {
-	if f.row == nil {
-		return missingRow, "no status row yet"
-	}
+	id := started.Instance.ExecutionID
 	generation := int32(0)
 	if started.Generation != nil {
 		generation = *started.Generation
 	}
 	switch {
-	case f.row.ExecutionID == "" || sameID(f.row.ExecutionID, started.Instance.ExecutionID):
-		if sameID(f.stored.ExecutionID, started.Instance.ExecutionID) && f.stored.State.Started() != nil {
-			return drop, "the execution has started"
-		}
-		if f.left(started.Instance.ExecutionID) {
-			return drop, "the execution has continued as new"
-		}
-		if f.row.Status.Terminal() && f.row.ExecutionID != "" {
-			return drop, "the instance ended before it began"
-		}
+	case sameID(f.stored.ExecutionID, id) && f.stored.State.Started() != nil:
+		return drop, "the execution has started"
+	case f.left(id):
+		return drop, "the execution has continued as new"
+	case f.row == nil && h.DequeueCount >= startPatience:
+		return drop, "its client never wrote the status row"
+	case f.row == nil:
+		return missingRow, "no status row yet"
+	case f.row.ExecutionID == "":
+		return begin, ""
+	case sameID(f.row.ExecutionID, id) && f.row.Status.Terminal():
+		return drop, "the instance ended before it began"
+	case sameID(f.row.ExecutionID, id):
 		return begin, ""
 	case f.row.Generation > generation:
 		return drop, "a later start took its place"
@@ -107,7 +111,7 @@ func (f *facts) judgeStart(h *held, started *history.ExecutionStarted) (verdict,
 	case f.row.Status == history.Pending && f.row.Created.Before(started.Timestamp),
 		h.DequeueCount > 1 && h.NextVisible.Add(-f.visibility).After(f.row.Created):
 		return drop, "another start of the same generation counts"
-	case h.DequeueCount >= 10:
+	case h.DequeueCount >= startPatience:
 		return drop, "its client never wrote the status row"
 	default:
 		return later, "another start of the same generation may count"

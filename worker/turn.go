@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -211,14 +212,15 @@ func (s *session) remember(executionID string) {
 
 // keep makes the outcome of a stored turn the session's state.
 func (s *session) keep(out *turn.Outcome, committed store.Committed, commit *store.Commit, replaced bool) {
-	blobs := committed.Blobs
+	blobs, input := committed.Blobs, committed.InputURL
 	if !replaced {
-		blobs = append(s.stored.Blobs, blobs...)
+		blobs, input = append(s.stored.Blobs, blobs...), cmp.Or(input, s.stored.InputURL)
 	}
 	s.exec = out.Execution
 	s.stored = &store.History{
 		State: out.State, ExecutionID: commit.ExecutionID, Rows: commit.FirstRow + len(commit.Events),
-		ETag: committed.ETag, Complete: true, Blobs: blobs,
+		ETag: committed.ETag, Complete: true,
+		Blobs: blobs, InputURL: input, ResultURL: committed.ResultURL,
 		Processed: commit.Processed, Replaced: commit.Replaced,
 	}
 }

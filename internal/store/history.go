@@ -30,6 +30,9 @@ type History struct {
 	Replaced []string
 	// Blobs are the payload blobs that the rows refer to.
 	Blobs []string
+	// InputURL and ResultURL refer to the blobs of the execution's input and result, "" if they
+	// are not in blobs.
+	InputURL, ResultURL string
 }
 
 // LoadHistory reads the history of an instance's current execution. An instance without one has
@@ -83,6 +86,7 @@ func currentRows(rows []storage.Row, executionID string) ([]storage.Row, error) 
 func (h *Hub) decodeRows(ctx context.Context, id string, rows []storage.Row, loaded *History) ([]history.Event, error) {
 	events := make([]history.Event, len(rows))
 	var mu sync.Mutex
+	var found Committed
 	err := h.each(ctx, len(rows), func(ctx context.Context, i int) error {
 		columns := wire.Columns(rows[i].Values)
 		for column, blob := range wire.BlobColumns(columns) {
@@ -92,7 +96,8 @@ func (h *Hub) decodeRows(ctx context.Context, id string, rows []storage.Row, loa
 			}
 			columns[column] = text
 			mu.Lock()
-			loaded.Blobs = append(loaded.Blobs, blob)
+			kind, _ := columns["EventType"].(string)
+			found.note(h, history.Kind(kind), column, blob)
 			mu.Unlock()
 		}
 		var err error
@@ -101,6 +106,7 @@ func (h *Hub) decodeRows(ctx context.Context, id string, rows []storage.Row, loa
 		}
 		return nil
 	})
+	loaded.Blobs, loaded.InputURL, loaded.ResultURL = found.Blobs, found.InputURL, found.ResultURL
 	return events, err
 }
 
@@ -277,7 +283,7 @@ func (h *Hub) prepareRows(ctx context.Context, c Commit) ([]storage.Row, Committ
 			text, _ := columns[column].(string)
 			moved = append(moved, movedColumn{name, text})
 			wire.SetBlob(columns, column, name)
-			done.note(h, event, column, name)
+			done.note(h, event.Kind(), column, name)
 		}
 	}
 	err := h.each(ctx, len(moved), func(ctx context.Context, i int) error {
@@ -289,12 +295,12 @@ func (h *Hub) prepareRows(ctx context.Context, c Commit) ([]storage.Row, Committ
 type movedColumn struct{ blob, text string }
 
 // note remembers a blob, and whether it holds the execution's input or result.
-func (d *Committed) note(h *Hub, event history.Event, column, blob string) {
+func (d *Committed) note(h *Hub, kind history.Kind, column, blob string) {
 	d.Blobs = append(d.Blobs, blob)
 	switch {
-	case event.Kind() == history.KindExecutionStarted && column == "Input":
+	case kind == history.KindExecutionStarted && column == "Input":
 		d.InputURL = h.PayloadURL(blob)
-	case event.Kind() == history.KindExecutionCompleted && column == "Result":
+	case kind == history.KindExecutionCompleted && column == "Result":
 		d.ResultURL = h.PayloadURL(blob)
 	}
 }
