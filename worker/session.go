@@ -47,6 +47,9 @@ func (s *session) run(ctx context.Context) {
 			return
 		}
 		s.work(ctx, batch)
+		if s.r.w.opts.NoSessionCache {
+			s.forget()
+		}
 		s.r.w.turns.release()
 	}
 }
