@@ -159,7 +159,7 @@ func TestActivity_FanOutThousand_A04(t *testing.T) {
 	thousand := func(t *testing.T, w *fleettest.World) {
 		t.Helper()
 		const n = 1000
-		w.Start(&worker.Options{MaxActivities: 32}, actNumber.With(plusOne), actFlows.With(fanOut))
+		member := w.Start(&worker.Options{MaxActivities: 32}, actNumber.With(plusOne), actFlows.With(fanOut))
 		instance := launch(t, w, actFlows, n)
 		got, err := instance.Wait(w.Timeout(5 * time.Minute))
 		check(t, err)
@@ -173,6 +173,7 @@ func TestActivity_FanOutThousand_A04(t *testing.T) {
 		status := statusOf(t, w, instance.ID())
 		t.Logf("%d activities took %v", n, status.LastUpdated.Sub(status.Created))
 		w.Settled(soon, instance.ID())
+		t.Logf("the worker's requests: %v", member.Hub.Requests())
 	}
 	fleettest.EachVirtual(t, thousand)
 	t.Run("azurite", func(t *testing.T) {
@@ -373,13 +374,52 @@ func TestActivity_AnyLeavesTheRest_A12(t *testing.T) {
 	})
 }
 
+// A13: a hundred activities are drained one at a time, as they end.
+func TestActivity_SelectLoop_A13(t *testing.T) {
+	t.Parallel()
+	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
+		w.Start(&worker.Options{MaxActivities: 32}, actNumber.With(plusOne),
+			actFlows.With(func(ctx *orchestration.Context, n int) ([]int, error) {
+				var waits []orchestration.Awaitable
+				var open []orchestration.Task[int]
+				for i := range n {
+					open = append(open, orchestration.CallActivity(ctx, actNumber, i))
+					waits = append(waits, open[i])
+				}
+				results := []int{}
+				for len(open) > 0 {
+					first, err := orchestration.FirstOf(waits...).Await()
+					if err != nil {
+						return nil, err
+					}
+					result, err := open[first].Await()
+					if err != nil {
+						return nil, err
+					}
+					results = append(results, result)
+					open, waits = slices.Delete(open, first, first+1), slices.Delete(waits, first, first+1)
+				}
+				return results, nil
+			}))
+		instance := launch(t, w, actFlows, 100)
+		got := resultOf(t, w, instance)
+		slices.Sort(got)
+		for i, n := range got {
+			if n != i+1 || len(got) != 100 {
+				t.Fatalf("the results are %v", got)
+			}
+		}
+		w.Settled(soon, instance.ID())
+	})
+}
+
 // A21: an activity, and a turn, that last several visibility timeouts run once, though another
 // worker looks for work all the time.
 func TestActivity_LongKeepsItsLease_A21(t *testing.T) {
 	t.Parallel()
 	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
 		const visibility = 3 * time.Second
-		long := pick(w, 10*visibility, 5*visibility/2)
+		long := pick(w, 10*visibility, 3*visibility/2)
 		var runs, turns atomic.Int64
 		bindings := []worker.Binding{
 			actNumber.With(func(ctx context.Context, n int) (int, error) {
