@@ -106,6 +106,8 @@ func (f *facts) judgeStart(h *held, started *history.ExecutionStarted) (verdict,
 		return begin, ""
 	case f.row.Generation > generation:
 		return drop, "a later start took its place"
+	case f.row.Generation < generation && h.DequeueCount >= startPatience:
+		return drop, "its client never wrote the status row"
 	case f.row.Generation < generation:
 		return missingRow, "the status row is still that of the start before"
 	case f.row.Status == history.Pending && f.row.Created.Before(started.Timestamp),
