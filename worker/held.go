@@ -106,9 +106,10 @@ func (h *held) forget() {
 // may still be there.
 func (h *held) remove(ctx context.Context) (confirmed bool) {
 	var err error
+	var asked bool
 	var used string
 	for range 2 { // a second time if the message was delivered to us again meanwhile
-		_, err = h.request(ctx, func(receipt string) error {
+		asked, err = h.request(ctx, func(receipt string) error {
 			used = receipt
 			return h.keeper.queues.Delete(ctx, h.Queue, h.ID, receipt)
 		})
@@ -122,7 +123,7 @@ func (h *held) remove(ctx context.Context) (confirmed bool) {
 			"queue", h.Queue, "message", h.ID, "error", err)
 		return false
 	}
-	return true
+	return asked // not if somebody else was found to have taken it
 }
 
 // maxPutBack is the longest delay of a message that is put back.
@@ -150,7 +151,9 @@ func (h *held) putBack(ctx context.Context, delay time.Duration) {
 // renew extends the time for which the message is hidden from others.
 func (h *held) renew(ctx context.Context) {
 	sent := time.Now()
+	var used string
 	asked, err := h.request(ctx, func(receipt string) error {
+		used = receipt
 		renewed, err := h.keeper.queues.Update(ctx, h.Queue, h.ID, receipt, h.Text, h.keeper.visibility)
 		if err == nil {
 			h.replaceReceipt(renewed.PopReceipt, sent)
@@ -160,6 +163,8 @@ func (h *held) renew(ctx context.Context) {
 	switch {
 	case !asked:
 		return
+	case errors.Is(err, storage.ErrReceipt) && h.currentReceipt() != used:
+		return // it was delivered again, to us
 	case errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrReceipt):
 		h.keeper.log.Warn("held message was taken by another worker", "queue", h.Queue, "message", h.ID)
 		h.forget()

@@ -1,0 +1,185 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/storage/memory"
+	"github.com/durafleet/durafleet/internal/store"
+)
+
+const heldQueue = "held-queue"
+
+// heldFixture is a queue with one message, and a keeper.
+type heldFixture struct {
+	t      *testing.T
+	queues storage.Queues
+	keeper *keeper
+}
+
+// withHeld runs a test in virtual time. The hook stands between keeper and queue; it may be nil.
+func withHeld(t *testing.T, hook storage.Hook, f func(x *heldFixture)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		account := memory.New().Account()
+		x := &heldFixture{t: t, queues: account.Queues}
+		if hook != nil {
+			account = storage.WithHook(account, hook)
+		}
+		x.keeper = newKeeper(account.Queues, 45*time.Second, slog.New(slog.DiscardHandler))
+		x.must(x.queues.CreateQueue(t.Context(), heldQueue))
+		_, err := x.queues.Put(t.Context(), heldQueue, "text", 0)
+		x.must(err)
+		f(x)
+	})
+}
+
+func (x *heldFixture) must(err error) {
+	x.t.Helper()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// receive takes the message from the queue.
+func (x *heldFixture) receive() store.Received {
+	x.t.Helper()
+	batch, err := x.queues.Get(x.t.Context(), heldQueue, 1, 45*time.Second)
+	x.must(err)
+	if len(batch.Messages) != 1 {
+		x.t.Fatalf("%d messages received", len(batch.Messages))
+	}
+	return store.Received{Message: batch.Messages[0], Queue: heldQueue}
+}
+
+func (x *heldFixture) left() int {
+	x.t.Helper()
+	n, err := x.queues.Count(x.t.Context(), heldQueue)
+	x.must(err)
+	return n
+}
+
+// A held message is renewed for as long as it is held, and its delivery ends with its deletion.
+func TestHeld_RenewedUntilRemoved(t *testing.T) {
+	withHeld(t, nil, func(x *heldFixture) {
+		ctx, stop := context.WithCancel(x.t.Context())
+		defer stop()
+		var keeping run.Group
+		keeping.Go(ctx, "test: renewals", x.keeper.run)
+		renewals := 0
+		h := x.keeper.take(x.receive(), time.Now())
+		h.watch(func(context.Context, *held) { renewals++ })
+		for range 10 {
+			<-time.After(30 * time.Second)
+			if seen, _ := x.queues.Peek(ctx, heldQueue, 1); len(seen) > 0 {
+				x.t.Fatal("the message is visible")
+			}
+		}
+		if renewals < 15 || renewals > 20 {
+			x.t.Errorf("it was renewed %d times in 300 s", renewals)
+		}
+		if !h.remove(ctx) || x.left() != 0 {
+			x.t.Errorf("%d messages are left", x.left())
+		}
+		stop()
+		keeping.Wait()
+	})
+}
+
+// H1: a second delivery replaces the receipt of the first; the message is worked on once.
+func TestHeld_SecondDelivery(t *testing.T) {
+	withHeld(t, nil, func(x *heldFixture) {
+		h := x.keeper.take(x.receive(), time.Now())
+		<-time.After(50 * time.Second)
+		if again := x.keeper.take(x.receive(), time.Now()); again != nil {
+			x.t.Error("the message is held twice")
+		}
+		if !h.remove(x.t.Context()) || x.left() != 0 {
+			x.t.Errorf("%d messages are left", x.left())
+		}
+	})
+}
+
+// A renewal that fails because the message was delivered to us again meanwhile does not end the
+// holding.
+func TestHeld_DeliveredDuringRenewal(t *testing.T) {
+	var during func()
+	hook := func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+		if call.Kind == storage.QueueUpdate && during != nil {
+			during()
+		}
+		return next(ctx)
+	}
+	withHeld(t, hook, func(x *heldFixture) {
+		h := x.keeper.take(x.receive(), time.Now())
+		during = func() {
+			during = nil
+			<-time.After(50 * time.Second)
+			if x.keeper.take(x.receive(), time.Now()) != nil {
+				x.t.Error("the message is held twice")
+			}
+		}
+		h.renew(x.t.Context())
+		h.renew(x.t.Context())
+		if !h.remove(x.t.Context()) || x.left() != 0 {
+			x.t.Errorf("%d messages are left", x.left())
+		}
+	})
+}
+
+// What somebody else has taken is given up, and its deletion is not taken for certain.
+func TestHeld_TakenByAnother(t *testing.T) {
+	withHeld(t, nil, func(x *heldFixture) {
+		h := x.keeper.take(x.receive(), time.Now())
+		<-time.After(50 * time.Second)
+		x.receive()
+		h.renew(x.t.Context())
+		if h.remove(x.t.Context()) || x.left() != 1 {
+			x.t.Errorf("deletion confirmed although %d messages are left", x.left())
+		}
+	})
+}
+
+// What is gone counts as deleted.
+func TestHeld_Gone(t *testing.T) {
+	withHeld(t, nil, func(x *heldFixture) {
+		received := x.receive()
+		h := x.keeper.take(received, time.Now())
+		x.must(x.queues.Delete(x.t.Context(), heldQueue, received.ID, received.PopReceipt))
+		if !h.remove(x.t.Context()) {
+			x.t.Error("a message that is gone is not confirmed as deleted")
+		}
+	})
+}
+
+// What is put back is visible after its delay, and not before.
+func TestHeld_PutBack(t *testing.T) {
+	withHeld(t, nil, func(x *heldFixture) {
+		x.keeper.take(x.receive(), time.Now()).putBack(x.t.Context(), 8*time.Second)
+		<-time.After(7900 * time.Millisecond)
+		if seen, _ := x.queues.Peek(x.t.Context(), heldQueue, 1); len(seen) > 0 {
+			x.t.Error("the message is visible too early")
+		}
+		<-time.After(200 * time.Millisecond)
+		if got := x.receive(); got.DequeueCount != 2 || got.Text != "text" {
+			x.t.Errorf("the message came back as %+v", got)
+		}
+	})
+}
+
+func TestPutBackDelay(t *testing.T) {
+	t.Parallel()
+	for deliveries, want := range map[int]time.Duration{
+		1: 2 * time.Second, 2: 4 * time.Second, 5: 32 * time.Second, 9: 512 * time.Second, 10: 600 * time.Second, 1000: 600 * time.Second,
+	} {
+		if got := putBackDelay(deliveries); got != want {
+			t.Errorf("after %d deliveries: %v, want %v", deliveries, got, want)
+		}
+	}
+}
