@@ -83,7 +83,7 @@ func viewEvent(event history.Event) eventView {
 	value := reflect.ValueOf(event).Elem()
 	for i := range value.NumField() {
 		field := value.Type().Field(i)
-		if field.Anonymous || value.Field(i).IsZero() {
+		if field.Anonymous || missing(value.Field(i)) {
 			continue
 		}
 		name := lowerFirst(field.Name)
@@ -91,6 +91,9 @@ func viewEvent(event history.Event) eventView {
 	}
 	return view
 }
+
+// missing reports whether a field says nothing. Numbers do: there is a task 0.
+func missing(value reflect.Value) bool { return value.IsZero() && !value.CanInt() }
 
 // plain turns a field into what encoding/json prints with names of our own.
 func plain(name string, value reflect.Value) any {
@@ -109,7 +112,7 @@ func plain(name string, value reflect.Value) any {
 	case reflect.Struct:
 		nested := map[string]any{}
 		for i := range value.NumField() {
-			if field := value.Type().Field(i); field.IsExported() && !value.Field(i).IsZero() {
+			if field := value.Type().Field(i); field.IsExported() && !missing(value.Field(i)) {
 				inner := lowerFirst(field.Name)
 				nested[inner] = plain(inner, value.Field(i))
 			}
