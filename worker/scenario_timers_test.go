@@ -1,7 +1,9 @@
 package worker_test
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -194,7 +196,10 @@ func TestTimer_Long_T06(t *testing.T) {
 func TestTimer_EightDays_T06(t *testing.T) {
 	t.Parallel()
 	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) { // eight days are too long for real time
-		w.Start(&worker.Options{MaxPollInterval: time.Hour}, tmSleep.With(sleepFor))
+		w.Start(&worker.Options{ // little to do in eight days
+			MaxPollInterval: 30 * time.Second, LeaseDuration: time.Hour, AcquireInterval: 20 * time.Minute, NoAppLease: true,
+			Visibility: time.Hour,
+		}, tmSleep.With(sleepFor))
 		instance := launch(t, w, tmSleep, 8*24*time.Hour)
 		took, err := instance.Wait(w.Timeout(9*24*time.Hour), taskhub.PollInterval(time.Hour))
 		check(t, err)
@@ -318,6 +323,22 @@ func TestTimer_TimeZones_T16(t *testing.T) {
 			if created, ok := e.(*history.TimerCreated); ok && !created.FireAt.Equal(at) {
 				t.Errorf("the timer is set for %v, not %v", created.FireAt, at)
 			}
+		}
+	})
+}
+
+// A worker that polls an idle queue rarely is not taken for stalled.
+func TestWorker_RarePollsAreNoStall(t *testing.T) {
+	t.Parallel()
+	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
+		var log bytes.Buffer
+		opts := logTo(&log)
+		opts.MaxPollInterval = 5 * time.Minute
+		member := w.Start(opts, tmSleep.With(sleepFor))
+		run.Sleep(w.Context(), time.Hour)
+		check(t, member.Stop())
+		if strings.Contains(log.String(), "stalled") {
+			t.Error("a reader was taken for stalled")
 		}
 	})
 }

@@ -146,6 +146,10 @@ func (w *Worker) serveAll(ctx context.Context) error {
 	return manager.Run(ctx)
 }
 
+// stallMargin is how much longer than the longest pause between polls a reader may be silent before
+// it is taken for stalled.
+const stallMargin = time.Minute
+
 func (w *Worker) newManager() (*partition.Manager, error) {
 	leases := tablelease.New(w.hub.Account.Tables, w.hub.Names.PartitionsTable())
 	manager, err := partition.New(leases, &partition.Options{
@@ -154,6 +158,7 @@ func (w *Worker) newManager() (*partition.Manager, error) {
 		LeaseDuration:   w.opts.LeaseDuration,
 		AcquireInterval: w.opts.AcquireInterval,
 		DrainTimeout:    w.opts.DrainTimeout,
+		StallAfter:      w.opts.MaxPollInterval + stallMargin,
 		Logger:          w.opts.Logger,
 	})
 	if err != nil {
