@@ -28,7 +28,7 @@ func TestTimer_AllLengths_T02(t *testing.T) {
 		w.Start(nil, lifeNap.With(napDurably))
 		for _, d := range []time.Duration{
 			time.Millisecond, 999 * time.Millisecond, 1001 * time.Millisecond, 5 * time.Second, 12345 * time.Millisecond,
-			5 * time.Minute, 3 * time.Hour,
+			5 * time.Minute,
 		} {
 			began := time.Now()
 			instance := launch(t, w, lifeNap, d)
@@ -192,7 +192,7 @@ func TestTimer_ClockInReplays_T14(t *testing.T) {
 	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
 		notes := clockNotes{times: map[string]map[time.Time]int{}}
 		w.Start(nil, timerSteps.With(func(ctx *orchestration.Context, d time.Duration) (string, error) {
-			for i := range 3 {
+			for i := range 2 {
 				notes.note(fmt.Sprint("before ", i), ctx.Now())
 				notes.note(fmt.Sprint("due ", i), ctx.Now().Add(d).Truncate(history.Tick))
 				if _, err := ctx.Timer(d).Await(); err != nil {
@@ -220,7 +220,7 @@ func TestTimer_ClockInReplays_T14(t *testing.T) {
 			}
 			last = timer.Timestamp
 		}
-		if len(timers) != 3 {
+		if len(timers) != 2 {
 			t.Errorf("%d timers", len(timers))
 		}
 	})
