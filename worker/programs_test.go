@@ -2,45 +2,23 @@ package worker_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/fleettest"
-	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/orchestration"
 )
 
-// Small activities that many scenarios call.
+// What many scenarios use.
 var (
-	progPlusOne = activity.Declare[int, int]("ProgPlusOne")
-	progFail    = activity.Declare[string, int]("ProgFail")
-	progNap     = activity.Declare[time.Duration, string]("ProgNap")
-	progHello   = orchestration.Declare[string, string]("ProgHello")
-	progSignal  = orchestration.DeclareEvent[int]("Signal")
+	progHello  = orchestration.Declare[string, string]("ProgHello")
+	progSignal = orchestration.DeclareEvent[int]("Signal")
 )
 
 func plusOne(_ context.Context, n int) (int, error) { return n + 1, nil }
-
-// failCounted fails with its input as the message and counts its runs.
-func failCounted(runs *atomic.Int64) func(context.Context, string) (int, error) {
-	return func(_ context.Context, message string) (int, error) {
-		runs.Add(1)
-		return 0, errors.New(message)
-	}
-}
-
-// nap is an activity that takes as long as it is told.
-func nap(ctx context.Context, d time.Duration) (string, error) {
-	if !run.Sleep(ctx, d) {
-		return "", context.Cause(ctx)
-	}
-	return d.String(), nil
-}
 
 func sayHelloTo(_ *orchestration.Context, name string) (string, error) {
 	return "Hello, " + name + "!", nil

@@ -194,7 +194,7 @@ func TestH7_ListShrinksAfterTakeOver(t *testing.T) {
 		const rounds = 6
 		instance := launch(t, w, ctlCollect, 3*rounds)
 		for round := range rounds {
-			member := w.Start(nil, ctlCollect.With(collectNumbers))
+			member := w.Start(lazyOptions(), ctlCollect.With(collectNumbers))
 			reach(t, w, instance.ID(), history.Running)
 			for i := range 3 {
 				raise(t, w, instance.ID(), ctlNumber, 3*round+i)

@@ -48,7 +48,7 @@ func TestH11_EventBeforeStart(t *testing.T) {
 func TestH11_CommandsForPending(t *testing.T) {
 	t.Parallel()
 	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
-		w.Start(nil, ctlCollect.With(collectNumbers))
+		w.Start(lazyOptions(), ctlCollect.With(collectNumbers))
 		instance := launch(t, w, ctlCollect, 2, taskhub.StartAt(time.Now().Add(2*time.Hour)))
 		raise(t, w, instance.ID(), ctlNumber, 5)
 		check(t, w.Client.Suspend(w.Context(), instance.ID(), "not yet"))
@@ -73,7 +73,7 @@ func TestH11_CommandsForPending(t *testing.T) {
 func TestH11_TerminateScheduled(t *testing.T) {
 	t.Parallel()
 	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
-		w.Start(nil, ctlCollect.With(collectNumbers))
+		w.Start(lazyOptions(), ctlCollect.With(collectNumbers))
 		instance := launch(t, w, ctlCollect, 0, taskhub.StartAt(time.Now().Add(time.Hour)))
 		check(t, w.Client.Terminate(w.Context(), instance.ID(), "changed my mind"))
 		end := endOf(t, w, instance.ID())
@@ -133,7 +133,7 @@ func TestH12_StartBeforeRow(t *testing.T) {
 			t.Error("the start was not put back")
 		}
 		lateRow(t, w, "never", -1)
-		pass(t, w, 2*time.Hour)
+		pass(t, w, 25*time.Minute)
 		if rows := w.HistoryRows("never"); len(rows) > 0 || w.MessagesLeft() > 0 {
 			t.Errorf("a start without a row left %d history rows and %d messages", len(rows), w.MessagesLeft())
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -57,7 +58,7 @@ func TestChild_Failure_S02(t *testing.T) {
 	t.Parallel()
 	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
 		w.Start(nil,
-			childEcho.With(func(*orchestration.Context, string) (string, error) { return "", errors.New("Kah-BOOOOM!") }),
+			childEcho.With(func(*orchestration.Context, string) (string, error) { return "", errors.New("kaboom") }),
 			childParent.With(func(ctx *orchestration.Context, in string) (string, error) {
 				_, err := callEcho(ctx, in)
 				var failed *orchestration.TaskError
@@ -67,10 +68,10 @@ func TestChild_Failure_S02(t *testing.T) {
 				return "", err
 			}))
 		handled, not := launch(t, w, childParent, "handle"), launch(t, w, childParent, "")
-		if got := resultOf(t, w, handled); got != "handled Kah-BOOOOM!" {
+		if got := resultOf(t, w, handled); got != "handled kaboom" {
 			t.Errorf("the result is %q", got)
 		}
-		if end := endOf(t, w, not.ID()); end.Status != history.Failed || !strings.Contains(end.Failure, "Kah-BOOOOM!") {
+		if end := endOf(t, w, not.ID()); end.Status != history.Failed || !strings.Contains(end.Failure, "kaboom") {
 			t.Errorf("the parent is %s with %q", end.Status, end.Failure)
 		}
 	})
@@ -130,7 +131,7 @@ func TestChild_DefaultIDsAcrossGenerations_S07(t *testing.T) {
 			}),
 			rounds.With(func(ctx *orchestration.Context, in state) ([]string, error) {
 				id, err := orchestration.CallSubOrchestration(ctx, self, in.Generation).Await()
-				ids := append(in.IDs, id)
+				ids := slices.Concat(in.IDs, []string{id})
 				if err != nil || in.Generation == 1 {
 					return ids, err
 				}

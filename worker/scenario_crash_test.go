@@ -316,7 +316,7 @@ func crashBoth(t *testing.T, flow *crashFlow, noCache bool, n int) bool {
 }
 
 func crashOptions() *worker.Options {
-	var out io.Writer = io.Discard
+	out := io.Discard
 	if os.Getenv("DURAFLEET_TEST_LOG") != "" {
 		out = os.Stderr
 	}

@@ -186,7 +186,7 @@ func sameEnd(t *testing.T, got, want *taskhub.Status) {
 func TestGuard_AnswerBeforeCause_G04(t *testing.T) {
 	t.Parallel()
 	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
-		w.Start(nil, ruleOne.With(func(ctx *orchestration.Context, in string) (string, error) {
+		w.Start(lazyOptions(), ruleOne.With(func(ctx *orchestration.Context, in string) (string, error) {
 			if _, err := orchestration.WaitForEvent(ctx, ctlNumber).Await(); err != nil {
 				return "", err
 			}

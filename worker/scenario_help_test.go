@@ -101,6 +101,13 @@ func check(t *testing.T, err error) {
 	}
 }
 
+// lazyOptions poll rarely, for tests in which hours pass.
+func lazyOptions() *worker.Options {
+	options := quietOptions()
+	options.MaxPollInterval = 15 * time.Second
+	return options
+}
+
 // logTo returns options whose log goes to out.
 func logTo(out io.Writer) *worker.Options {
 	return &worker.Options{Logger: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}

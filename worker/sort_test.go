@@ -244,11 +244,13 @@ func TestSort(t *testing.T) {
 			"start: apply:0 done:1 later:9 refuse: turn:true",
 		},
 		"nothing new": {
-			newFacts(alive(), running), []*held{message(startEvent("run", 0), delivered(2), known("s"))},
+			newFacts(alive(), running),
+			[]*held{message(startEvent("run", 0), delivered(2), known("s"))},
 			"start: apply: done:s later: refuse: turn:false",
 		},
 		"a child's id in use": {
-			newFacts(alive(), running), []*held{message(childStart("c", 1), known("c")), message(event(), to(""), known("e"))},
+			newFacts(alive(), running),
+			[]*held{message(childStart("c", 1), known("c")), message(event(), to(""), known("e"))},
 			"start: apply:e done: later: refuse:c turn:true",
 		},
 		"terminated before it began": {
