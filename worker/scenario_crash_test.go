@@ -3,8 +3,6 @@ package worker_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -288,6 +286,9 @@ func TestCrash_AtEveryRequest(t *testing.T) {
 		for _, noCache := range []bool{false, true} {
 			mode := map[bool]string{false: "cached", true: "uncached"}[noCache]
 			t.Run(flow.name+"/"+mode, func(t *testing.T) {
+				if testing.Short() && noCache && flow.name == "large payload" {
+					t.Skip("packs and unpacks for seconds; -short is set")
+				}
 				t.Parallel()
 				points := 0
 				for n := 1; crashBoth(t, &flow, noCache, n); n++ {
@@ -316,11 +317,10 @@ func crashBoth(t *testing.T, flow *crashFlow, noCache bool, n int) bool {
 }
 
 func crashOptions() *worker.Options {
-	out := io.Discard
 	if os.Getenv("DURAFLEET_TEST_LOG") != "" {
-		out = os.Stderr
+		return logTo(os.Stderr)
 	}
-	return &worker.Options{Logger: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	return quietOptions()
 }
 
 func crashOnce(t *testing.T, w *fleettest.World, flow *crashFlow, point *crashPoint) {
