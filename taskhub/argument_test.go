@@ -14,6 +14,7 @@ import (
 
 // TestArguments_AreRefusedBeforeAnythingIsSent checks every rule: the error names the value and
 // the rule, and no request is made.
+// F05: illegal ids and names among them.
 func TestArguments_AreRefusedBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
 	hub := newHub(t, taskhub.Memory())

@@ -21,6 +21,7 @@ import (
 )
 
 // TestCreate_MakesWhatDotNetMakes compares a new hub with a recorded one.
+// M01: the resources of a hub, and none more.
 func TestCreate_MakesWhatDotNetMakes(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, account taskhub.Account) {
@@ -77,6 +78,7 @@ func resources(t *testing.T, account storage.Account, hub string) []string {
 	return slices.Sorted(slices.Values(slices.Concat(tables, queues, containers)))
 }
 
+// M01: deletion removes all; creation may be repeated.
 func TestHub_DeleteAndCreateAgain(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, account taskhub.Account) {
@@ -165,6 +167,7 @@ func TestCreate_AtTheSameTime(t *testing.T) {
 	}
 }
 
+// F06: illegal hub names.
 func TestOpen_Names(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "ab", "1abc", "my-hub", "hüb", "a b c", strings.Repeat("a", 46)} {

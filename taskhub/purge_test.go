@@ -47,6 +47,7 @@ func rowsOf(t *testing.T, hub *taskhub.Hub, id string) int {
 	return len(rows)
 }
 
+// P01, P03, P04: rows in any number of batches and blobs go; a second purge finds nothing.
 func TestPurge_RemovesEverything(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, account taskhub.Account) {
@@ -79,6 +80,7 @@ func TestPurge_RemovesEverything(t *testing.T) {
 	})
 }
 
+// P02: what has not ended is not purged, and not harmed.
 func TestPurge_RefusesLiveInstances(t *testing.T) {
 	t.Parallel()
 	for _, status := range history.Statuses() {
@@ -151,6 +153,7 @@ func TestPurge_LeavesNamesakesAlone(t *testing.T) {
 }
 
 // TestPurge_RowsThatVanish lets a row be deleted by somebody else in the middle of a batch.
+// P04: the batch is then deleted row by row.
 func TestPurge_RowsThatVanish(t *testing.T) {
 	t.Parallel()
 	hub := newHub(t, taskhub.Memory())

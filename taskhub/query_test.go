@@ -35,6 +35,7 @@ func pages(t *testing.T, c *taskhub.Client, q taskhub.Query) (sizes []int, ids, 
 	}
 }
 
+// Q04, Q05: pages of any size hold all instances once; the last one has no token.
 func TestList_Pages(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, account taskhub.Account) {
@@ -59,6 +60,7 @@ func TestList_Pages(t *testing.T) {
 	})
 }
 
+// Q01, Q02, Q03: status, id prefix and created range select exactly what they say, also together.
 func TestList_Filters(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, account taskhub.Account) {

@@ -10,6 +10,7 @@ import (
 )
 
 // TestStart_Races lets many clients start one id: one row and one message stay, and belong together.
+// L14, D07.
 func TestStart_Races(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, account taskhub.Account) {

@@ -83,6 +83,7 @@ func TestStart_At(t *testing.T) {
 	}
 }
 
+// D05, D07, X11: what a start finds under its id decides.
 func TestStart_Reuse(t *testing.T) {
 	t.Parallel()
 	const refuse, use, replace = "refuse", "use", "replace"

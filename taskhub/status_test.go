@@ -11,6 +11,7 @@ import (
 	"github.com/durafleet/durafleet/taskhub"
 )
 
+// L10.
 func TestGet_UnknownInstance(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, account taskhub.Account) {

@@ -173,6 +173,26 @@ func TestLifecycle_Unicode_L05(t *testing.T) {
 	})
 }
 
+// L06: a wait for the start that ends too early leaves the instance alone.
+func TestLifecycle_WaitForStartTimesOut_L06(t *testing.T) {
+	t.Parallel()
+	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) { // the first turn takes 5 s
+		w.Start(nil, progHello.With(func(_ *orchestration.Context, name string) (string, error) {
+			run.Sleep(w.Context(), 5*time.Second) // an orchestrator must not do this
+			return name, nil
+		}))
+		instance := launch(t, w, progHello, "slow")
+		_, err := w.Client.WaitForStart(w.Timeout(time.Second), instance.ID())
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the wait ended with %v", err)
+		}
+		if got := resultOf(t, w, instance); got != "slow" {
+			t.Errorf("the result is %q", got)
+		}
+		w.Settled(soon, instance.ID())
+	})
+}
+
 // L07: waiting for what has ended returns at once, waiting for what does not exist fails at once.
 func TestLifecycle_Wait_L07(t *testing.T) {
 	t.Parallel()
