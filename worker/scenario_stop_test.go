@@ -9,6 +9,7 @@ import (
 
 	"github.com/durafleet/durafleet/internal/fleettest"
 	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/taskhub"
 	"github.com/durafleet/durafleet/worker"
 )
@@ -49,7 +50,11 @@ func stopAt(t *testing.T, w *fleettest.World, drain, moment time.Duration) {
 	w.Put(numberFor("nobody", 1), 0)
 	w.PutText(w.Queues()[0], "garbage")
 	w.PutText(w.Queues()[1], "garbage")
-	first := w.Start(options, bindings...)
+	// Requests take their time, so that a stop meets work in every state.
+	first := w.StartHooked(func(ctx context.Context, _ *storage.Call, next func(context.Context) error) error {
+		run.Sleep(context.WithoutCancel(ctx), 15*time.Millisecond)
+		return next(ctx)
+	}, options, bindings...)
 	waiting := launch(t, w, ctlCollect, 3)
 	for i := range 3 {
 		run.Sleep(w.Context(), moment/4)
