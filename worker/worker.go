@@ -109,19 +109,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.opts.Logger.Info("worker is stopping")
 	// The order: intake has ended with ctx; partitions drain and are handed over while activities
 	// end; only then is what was held no longer renewed.
+	patience := time.AfterFunc(w.opts.DrainTimeout, func() { w.running.cancelAll(activity.ErrStopping) })
+	defer patience.Stop()
 	taking.Wait()
-	w.drainItems()
+	w.items.group.Wait()
 	endWork()
 	keeping.Wait()
 	w.opts.Logger.Info("worker stopped")
 	return partitionsErr
-}
-
-// drainItems waits for running activities, and ends those that take too long.
-func (w *Worker) drainItems() {
-	timer := time.AfterFunc(w.opts.DrainTimeout, func() { w.running.cancelAll(activity.ErrStopping) })
-	defer timer.Stop()
-	w.items.group.Wait()
 }
 
 // runPartitions takes part in the sharing of partitions for as long as this application is the
