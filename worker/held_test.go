@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,23 +73,78 @@ func TestHeld_RenewedUntilRemoved(t *testing.T) {
 		defer stop()
 		var keeping run.Group
 		keeping.Go(ctx, "test: renewals", x.keeper.run)
-		renewals := 0
+		var renewals atomic.Int64
 		h := x.keeper.take(x.receive(), time.Now())
-		h.watch(func(context.Context, *held) { renewals++ })
+		h.watch(func(context.Context, *held) { renewals.Add(1) })
 		for range 10 {
 			<-time.After(30 * time.Second)
 			if seen, _ := x.queues.Peek(ctx, heldQueue, 1); len(seen) > 0 {
 				x.t.Fatal("the message is visible")
 			}
 		}
-		if renewals < 15 || renewals > 20 {
-			x.t.Errorf("it was renewed %d times in 300 s", renewals)
+		if n := renewals.Load(); n < 15 || n > 20 {
+			x.t.Errorf("it was renewed %d times in 300 s", n)
 		}
 		if !h.remove(ctx) || x.left() != 0 {
 			x.t.Errorf("%d messages are left", x.left())
 		}
 		stop()
 		keeping.Wait()
+	})
+}
+
+// A renewal takes place when a third of the visibility has passed since the last one, counted from
+// when the request was sent, and not before.
+func TestHeld_RenewedAtAThird(t *testing.T) {
+	withHeld(t, nil, func(x *heldFixture) {
+		began := time.Now()
+		h := x.keeper.take(x.receive(), began)
+		if due := x.keeper.due(began.Add(15*time.Second - 1)); len(due) > 0 {
+			x.t.Error("due before a third of the visibility has passed")
+		}
+		if due := x.keeper.due(began.Add(15 * time.Second)); len(due) != 1 || due[0] != h {
+			x.t.Errorf("%d messages are due after a third", len(due))
+		}
+		<-time.After(40 * time.Second)
+		h.renew(x.t.Context())
+		if due := x.keeper.due(began.Add(55*time.Second - 1)); len(due) > 0 {
+			x.t.Error("due too early after a renewal")
+		}
+		<-time.After(44 * time.Second)
+		if seen, _ := x.queues.Peek(x.t.Context(), heldQueue, 1); len(seen) > 0 {
+			x.t.Error("the message is visible within the renewed visibility")
+		}
+		h.forget()
+		if due := x.keeper.due(began.Add(time.Hour)); len(due) > 0 {
+			x.t.Error("a forgotten message is renewed")
+		}
+	})
+}
+
+// A deletion that fails because the message was delivered to us again meanwhile is tried once more
+// with the newer receipt.
+func TestHeld_DeliveredDuringRemoval(t *testing.T) {
+	var during func()
+	deletions := 0
+	hook := func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+		if call.Kind == storage.QueueDelete {
+			if deletions++; deletions == 1 {
+				during()
+			}
+		}
+		return next(ctx)
+	}
+	withHeld(t, hook, func(x *heldFixture) {
+		h := x.keeper.take(x.receive(), time.Now())
+		during = func() {
+			<-time.After(50 * time.Second)
+			if x.keeper.take(x.receive(), time.Now()) != nil {
+				x.t.Error("the message is held twice")
+			}
+		}
+		if !h.remove(x.t.Context()) || x.left() != 0 || deletions != 2 {
+			x.t.Errorf("%d messages are left after %d deletions", x.left(), deletions)
+		}
 	})
 }
 

@@ -36,6 +36,32 @@ func TestPace_Grows(t *testing.T) {
 	})
 }
 
+// Each pause is twice the one before, give or take a fifth, and none exceeds the ceiling; readers
+// that began together drift apart.
+func TestPace_DoublesWithJitter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const ceiling = 5 * time.Second
+		first := map[time.Duration]bool{}
+		for range 20 {
+			p := newPace(ceiling)
+			<-time.After(2 * eagerFor)
+			for want, i := minPoll, 0; i < 10; want, i = min(2*want, ceiling), i+1 {
+				pause := pauseOf(t, p)
+				if pause < want*8/10 || pause > min(want*12/10, ceiling) {
+					t.Errorf("pause %d is %v, want about %v", i, pause, want)
+				}
+				if i == 0 {
+					first[pause] = true
+				}
+			}
+		}
+		if len(first) < 2 {
+			t.Errorf("all pauses are the same: %v", first)
+		}
+	})
+}
+
 // H15: after a take-over no pause is longer than two seconds, for a minute.
 func TestPace_Eager(t *testing.T) {
 	t.Parallel()
