@@ -153,9 +153,9 @@ func TestActivity_FanOutIsParallel_A03(t *testing.T) {
 }
 
 // A04: a thousand activities in one orchestrator, within five minutes; no row is lost. On Azurite
-// only with the session cache on, because of the time it takes; and not beside other tests, since
-// it keeps the one Azurite that they share busy for seconds.
+// only with the session cache on, because of the time it takes.
 func TestActivity_FanOutThousand_A04(t *testing.T) {
+	t.Parallel()
 	thousand := func(t *testing.T, w *fleettest.World) {
 		t.Helper()
 		const n = 1000
@@ -180,7 +180,7 @@ func TestActivity_FanOutThousand_A04(t *testing.T) {
 		if testing.Short() {
 			t.Skip("needs real time; -short is set")
 		}
-		fleettest.Real(t, false, thousand)
+		fleettest.RealAlone(t, false, thousand)
 	})
 }
 

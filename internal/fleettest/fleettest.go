@@ -80,7 +80,20 @@ func Virtual(t *testing.T, noCache bool, f func(t *testing.T, w *World)) {
 // Real runs a test on Azurite.
 func Real(t *testing.T, noCache bool, f func(t *testing.T, w *World)) {
 	t.Helper()
-	account, err := azure.FromConnectionString(azurite.Start(t).ConnectionString(), nil)
+	realOn(t, azurite.Start(t), noCache, f)
+}
+
+// RealAlone runs a test on an Azurite of its own. It is for tests that send thousands of messages:
+// once a minute Azurite forgets those that were deleted, answers nothing meanwhile, and takes tens
+// of seconds over some ten thousand of them, beyond what tests beside it may take.
+func RealAlone(t *testing.T, noCache bool, f func(t *testing.T, w *World)) {
+	t.Helper()
+	realOn(t, azurite.StartPrivate(t, nil), noCache, f)
+}
+
+func realOn(t *testing.T, server *azurite.Server, noCache bool, f func(t *testing.T, w *World)) {
+	t.Helper()
+	account, err := azure.FromConnectionString(server.ConnectionString(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
