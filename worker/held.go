@@ -61,7 +61,9 @@ func (k *keeper) take(received store.Received, sent time.Time) *held {
 func (k *keeper) drop(h *held) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.held, h.ID)
+	if k.held[h.ID] == h { // not a later holding of the same message
+		delete(k.held, h.ID)
+	}
 }
 
 func (h *held) replaceReceipt(receipt string, at time.Time) {
@@ -95,11 +97,15 @@ func (h *held) request(ctx context.Context, f func(receipt string) error) (bool,
 }
 
 // forget ends the holding without a request: the message will come back, to whom it may.
-func (h *held) forget() {
-	h.mu.Lock()
-	h.settled = true
-	h.mu.Unlock()
+func (h *held) forget() { h.letGo() }
+
+// letGo ends the holding and returns the last receipt. A later delivery begins another holding.
+func (h *held) letGo() (receipt string) {
 	h.keeper.drop(h)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.settled = true
+	return h.receipt
 }
 
 // remove deletes the message. A message that is gone counts as deleted; confirmed is false if it
@@ -135,10 +141,11 @@ func putBackDelay(dequeueCount int) time.Duration {
 	return run.Backoff(dequeueCount+1, time.Second, maxPutBack)
 }
 
-// putBack makes the message visible again after delay.
+// putBack makes the message visible again after delay. It is let go of before the request: this
+// worker, too, may get it again before the reply is here, and has to take it for a new delivery.
 func (h *held) putBack(ctx context.Context, delay time.Duration) {
-	_, err := h.request(ctx, func(receipt string) error {
-		_, err := h.keeper.queues.Update(ctx, h.Queue, h.ID, receipt, h.Text, delay)
+	_, err := h.request(ctx, func(string) error {
+		_, err := h.keeper.queues.Update(ctx, h.Queue, h.ID, h.letGo(), h.Text, delay)
 		return err
 	})
 	h.forget()

@@ -229,6 +229,44 @@ func TestHeld_PutBack(t *testing.T) {
 	})
 }
 
+// A message that is put back and delivered to this worker again before the reply of the put-back
+// has come is held anew: dropped with the old holding, it would stay hidden until its visibility
+// ends. A renewal that waited for the put-back asks nothing.
+func TestHeld_DeliveredDuringPutBack(t *testing.T) {
+	var (
+		x       *heldFixture
+		again   *held
+		updates int
+	)
+	hook := func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+		err := next(ctx)
+		if call.Kind == storage.QueueUpdate && updates == 0 {
+			updates++
+			again = x.keeper.take(x.receive(), time.Now())
+		} else if call.Kind == storage.QueueUpdate {
+			updates++
+		}
+		return err
+	}
+	withHeld(t, hook, func(fixture *heldFixture) {
+		x = fixture
+		h := x.keeper.take(x.receive(), time.Now())
+		h.putBack(x.t.Context(), 0)
+		h.renew(x.t.Context())
+		if updates != 1 {
+			x.t.Errorf("%d updates", updates)
+		}
+		if again == nil {
+			x.t.Fatal("the second delivery went to the holding that was ending")
+		}
+		if x.keeper.held[again.ID] != again {
+			x.t.Error("the second delivery is not held")
+		}
+		again.putBack(x.t.Context(), 0)
+		x.receive()
+	})
+}
+
 func TestPutBackDelay(t *testing.T) {
 	t.Parallel()
 	for deliveries, want := range map[int]time.Duration{
