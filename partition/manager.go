@@ -58,7 +58,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	run.Loop(ctx, m.opts.Logger, "partition passes", func(ctx context.Context) error {
 		result := m.pass(work, false)
 		m.opts.OnChange()
-		m.sleep(ctx, m.pace.next(result))
+		run.SleepOr(ctx, m.pace.next(result), m.wake)
 		return nil
 	})
 	m.shutDown(work)
@@ -80,7 +80,7 @@ func (m *Manager) shutDown(work context.Context) {
 			done()
 			return nil
 		}
-		m.sleep(ctx, m.pace.next(result))
+		run.SleepOr(ctx, m.pace.next(result), m.wake)
 		return nil
 	})
 	if left := m.loseAll(); len(left) > 0 {
@@ -88,17 +88,6 @@ func (m *Manager) shutDown(work context.Context) {
 		return
 	}
 	m.group.Wait()
-}
-
-// sleep waits for d, for an early pass that was called for, or for ctx to end.
-func (m *Manager) sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-m.wake:
-	case <-ctx.Done():
-	}
 }
 
 // Owned returns the partitions this worker may read now, in key order.

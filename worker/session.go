@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/orchestration"
@@ -173,12 +174,17 @@ func (s *session) release(ctx context.Context, h *held, delay time.Duration) {
 }
 
 func (s *session) releaseAll(ctx context.Context, batch []*held, delay time.Duration) {
-	s.r.w.each(ctx, len(batch), func(ctx context.Context, i int) { s.release(ctx, batch[i], delay) })
+	run.Each(ctx, "worker: put messages back", len(batch), parallel, func(ctx context.Context, i int) {
+		s.release(ctx, batch[i], delay)
+	})
 }
+
+// parallel is how many requests about the messages of one session go out at once.
+const parallel = 16
 
 // discard deletes messages whose effect is stored or that never can have one.
 func (s *session) discard(ctx context.Context, batch []*held) {
-	s.r.w.each(ctx, len(batch), func(ctx context.Context, i int) {
+	run.Each(ctx, "worker: delete messages", len(batch), parallel, func(ctx context.Context, i int) {
 		deleted := batch[i].remove(ctx)
 		s.r.w.buffer.add(-1)
 		if needsMemory(batch[i].Content.Event) {

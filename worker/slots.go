@@ -1,10 +1,6 @@
 package worker
 
-import (
-	"context"
-
-	"github.com/durafleet/durafleet/internal/run"
-)
+import "context"
 
 // slots limits how many of something go on at once.
 type slots chan struct{}
@@ -34,24 +30,3 @@ func (s slots) tryAcquire() bool {
 }
 
 func (s slots) release() { <-s }
-
-// parallel is how many requests about messages of one session go out at once.
-const parallel = 16
-
-// each calls f for 0 to n−1, several at a time.
-func (w *Worker) each(ctx context.Context, n int, f func(ctx context.Context, i int)) {
-	if n == 1 {
-		f(ctx, 0)
-		return
-	}
-	var group run.Group
-	limit := newSlots(parallel)
-	for i := range n {
-		limit <- struct{}{}
-		group.Go(ctx, "worker: settle messages", func(ctx context.Context) {
-			defer limit.release()
-			f(ctx, i)
-		})
-	}
-	group.Wait()
-}

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"runtime/pprof"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -76,4 +77,34 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// SleepOr waits for d, for a signal on wake, or until ctx ends, whatever comes first.
+func SleepOr(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+	}
+}
+
+// Each calls f for 0 to n−1, at most limit at a time, and returns when all calls have. A single
+// call is made by the caller's own goroutine.
+func Each(ctx context.Context, name string, n, limit int, f func(ctx context.Context, i int)) {
+	if n == 1 {
+		f(ctx, 0)
+		return
+	}
+	var group Group
+	var next atomic.Int64
+	for range min(n, limit) {
+		group.Go(ctx, name, func(ctx context.Context) {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(ctx, i)
+			}
+		})
+	}
+	group.Wait()
 }

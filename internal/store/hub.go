@@ -62,19 +62,9 @@ func (h *Hub) ControlQueueOf(instanceID string) string {
 // order. All calls are made, whatever the others return.
 func (h *Hub) each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	errs := make([]error, n)
-	if n == 1 {
-		return f(ctx, 0)
-	}
-	var group run.Group
-	var next atomic.Int64
-	for range min(n, h.options.Concurrency) {
-		group.Go(ctx, "store: parallel requests", func(ctx context.Context) {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				errs[i] = f(ctx, i)
-			}
-		})
-	}
-	group.Wait()
+	run.Each(ctx, "store: parallel requests", n, h.options.Concurrency, func(ctx context.Context, i int) {
+		errs[i] = f(ctx, i)
+	})
 	for _, err := range errs {
 		if err != nil {
 			return err

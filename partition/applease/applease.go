@@ -87,7 +87,7 @@ func (l *Lease) Run(ctx context.Context, gated func(ctx context.Context) error) 
 			l.opts.Logger.Warn("acquiring the app lease", "error", err, "again in", pause)
 		}
 		l.opts.OnChange()
-		l.wait(ctx, pause)
+		run.SleepOr(ctx, pause, l.now)
 	}
 	return nil
 }
@@ -117,16 +117,6 @@ func (l *Lease) Force(ctx context.Context) error {
 	default:
 	}
 	return nil
-}
-
-func (l *Lease) wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-l.now:
-	case <-ctx.Done():
-	}
 }
 
 // acquire takes the lease and returns the local time at which it can no longer be proven to be
