@@ -224,7 +224,7 @@ func (s *starter) moveInput(ctx context.Context, row *wire.Instance, sent store.
 func (s *starter) record(ctx context.Context, row wire.Instance, replaces storage.ETag) (lost bool, err error) {
 	for range maxTries {
 		err = s.client.store.CreateInstance(ctx, row, replaces)
-		conflict := conflicts(err)
+		conflict := storage.LostRace(err)
 		if err == nil || !conflict && !storage.Ambiguous(err) {
 			return false, err
 		}
@@ -242,10 +242,6 @@ func (s *starter) record(ctx context.Context, row wire.Instance, replaces storag
 		}
 	}
 	return false, explain(err)
-}
-
-func conflicts(err error) bool {
-	return errors.Is(err, storage.ErrExists) || errors.Is(err, storage.ErrPrecondition) || errors.Is(err, storage.ErrNotFound)
 }
 
 // takeBack removes what a start without a row has stored. What stays behind harms nobody: workers

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -131,7 +130,7 @@ func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, prev
 				s.noteRow(update, written)
 				return nil
 			}
-			if !lostRow(err) {
+			if !storage.LostRace(err) {
 				return err
 			}
 		}
@@ -206,10 +205,6 @@ func (s *session) noteRow(update wire.InstanceUpdate, etag storage.ETag) {
 	}
 	s.row = &row
 	s.stored.Replaced = nil // the row names the current execution now
-}
-
-func lostRow(err error) bool {
-	return errors.Is(err, storage.ErrPrecondition) || errors.Is(err, storage.ErrExists) || errors.Is(err, storage.ErrNotFound)
 }
 
 // repair brings the status row into line with the stored history, if it is about the same

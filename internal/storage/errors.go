@@ -62,6 +62,12 @@ func (e *Error) Error() string {
 // Unwrap returns the sentinel.
 func (e *Error) Unwrap() error { return e.Sentinel }
 
+// LostRace reports whether a conditional write found the thing in another state than expected: it
+// exists, has changed, or is gone.
+func LostRace(err error) bool {
+	return errors.Is(err, ErrExists) || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrNotFound)
+}
+
 // Ambiguous reports whether err says that the operation may have taken effect nevertheless.
 func Ambiguous(err error) bool {
 	var failure *Error

@@ -186,17 +186,13 @@ func (h *Hub) commitBatch(
 	switch {
 	case err == nil:
 		return etags[len(etags)-1], nil
-	case refusal(err) && !storage.Ambiguous(err):
-		return "", &RefusedError{InstanceID: c.InstanceID, Undo: true, Err: err}
-	case !refusal(err) && !storage.Ambiguous(err):
-		return "", fmt.Errorf("commit history of instance %q: %w", c.InstanceID, err)
-	default:
+	case storage.Ambiguous(err):
 		return h.readBack(ctx, c, batch[0], err)
+	case storage.LostRace(err):
+		return "", &RefusedError{InstanceID: c.InstanceID, Undo: true, Err: err}
+	default:
+		return "", fmt.Errorf("commit history of instance %q: %w", c.InstanceID, err)
 	}
-}
-
-func refusal(err error) bool {
-	return errors.Is(err, storage.ErrPrecondition) || errors.Is(err, storage.ErrExists) || errors.Is(err, storage.ErrNotFound)
 }
 
 func sentinelRow(c Commit, last bool) storage.Row {
