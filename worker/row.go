@@ -76,12 +76,12 @@ func completeUpdate(update *wire.InstanceUpdate, end *history.ExecutionCompleted
 }
 
 // refer makes the row refer to payloads that went into blobs.
-func refer(update *wire.InstanceUpdate, committed store.Committed) {
-	if committed.InputURL != "" && update.Start != nil {
-		update.Start.Input = &committed.InputURL
+func refer(update *wire.InstanceUpdate, payloads store.Payloads) {
+	if payloads.InputURL != "" && update.Start != nil {
+		update.Start.Input = &payloads.InputURL
 	}
-	if committed.ResultURL != "" && update.Completed != nil {
-		update.Output = &committed.ResultURL
+	if payloads.ResultURL != "" && update.Completed != nil {
+		update.Output = &payloads.ResultURL
 	}
 }
 
@@ -224,7 +224,7 @@ func (s *session) repair(ctx context.Context) error {
 	if end := state.Completed(); end != nil {
 		completeUpdate(&update, end, end.Timestamp)
 	}
-	refer(&update, store.Committed{InputURL: s.stored.InputURL, ResultURL: s.stored.ResultURL})
+	refer(&update, s.stored.Payloads)
 	return s.writeRow(ctx, update, "")
 }
 

@@ -212,15 +212,15 @@ func (s *session) remember(executionID string) {
 
 // keep makes the outcome of a stored turn the session's state.
 func (s *session) keep(out *turn.Outcome, committed store.Committed, commit *store.Commit, replaced bool) {
-	blobs, input := committed.Blobs, committed.InputURL
+	payloads := committed.Payloads
 	if !replaced {
-		blobs, input = append(s.stored.Blobs, blobs...), cmp.Or(input, s.stored.InputURL)
+		payloads.Blobs = append(s.stored.Blobs, payloads.Blobs...)
+		payloads.InputURL = cmp.Or(payloads.InputURL, s.stored.InputURL)
 	}
 	s.exec = out.Execution
 	s.stored = &store.History{
 		State: out.State, ExecutionID: commit.ExecutionID, Rows: commit.FirstRow + len(commit.Events),
-		ETag: committed.ETag, Complete: true,
-		Blobs: blobs, InputURL: input, ResultURL: committed.ResultURL,
+		ETag: committed.ETag, Complete: true, Payloads: payloads,
 		Processed: commit.Processed, Replaced: commit.Replaced,
 	}
 }

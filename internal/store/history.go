@@ -28,7 +28,11 @@ type History struct {
 	Processed []string
 	// Replaced are former executions of the instance, one of which the status row may still name.
 	Replaced []string
-	// Blobs are the payload blobs that the rows refer to.
+	Payloads
+}
+
+// Payloads are the payload blobs that history rows refer to.
+type Payloads struct {
 	Blobs []string
 	// InputURL and ResultURL refer to the blobs of the execution's input and result, "" if they
 	// are not in blobs.
@@ -86,7 +90,6 @@ func currentRows(rows []storage.Row, executionID string) ([]storage.Row, error) 
 func (h *Hub) decodeRows(ctx context.Context, id string, rows []storage.Row, loaded *History) ([]history.Event, error) {
 	events := make([]history.Event, len(rows))
 	var mu sync.Mutex
-	var found Committed
 	err := h.each(ctx, len(rows), func(ctx context.Context, i int) error {
 		columns := wire.Columns(rows[i].Values)
 		for column, blob := range wire.BlobColumns(columns) {
@@ -97,7 +100,7 @@ func (h *Hub) decodeRows(ctx context.Context, id string, rows []storage.Row, loa
 			columns[column] = text
 			mu.Lock()
 			kind, _ := columns["EventType"].(string)
-			found.note(h, history.Kind(kind), column, blob)
+			loaded.note(h, history.Kind(kind), column, blob)
 			mu.Unlock()
 		}
 		var err error
@@ -106,7 +109,6 @@ func (h *Hub) decodeRows(ctx context.Context, id string, rows []storage.Row, loa
 		}
 		return nil
 	})
-	loaded.Blobs, loaded.InputURL, loaded.ResultURL = found.Blobs, found.InputURL, found.ResultURL
 	return events, err
 }
 
@@ -130,11 +132,7 @@ type Commit struct {
 type Committed struct {
 	// ETag is the sentinel's new version.
 	ETag storage.ETag
-	// Blobs are the payload blobs that were written.
-	Blobs []string
-	// InputURL and ResultURL refer to the blobs of the execution's input and result, "" if they
-	// are not in blobs.
-	InputURL, ResultURL string
+	Payloads
 }
 
 // CommitHistory writes the events and moves the sentinel on, in one transaction or, if there are
@@ -291,13 +289,13 @@ func (h *Hub) prepareRows(ctx context.Context, c Commit) ([]storage.Row, Committ
 type movedColumn struct{ blob, text string }
 
 // note remembers a blob, and whether it holds the execution's input or result.
-func (d *Committed) note(h *Hub, kind history.Kind, column, blob string) {
-	d.Blobs = append(d.Blobs, blob)
+func (p *Payloads) note(h *Hub, kind history.Kind, column, blob string) {
+	p.Blobs = append(p.Blobs, blob)
 	switch {
 	case kind == history.KindExecutionStarted && column == "Input":
-		d.InputURL = h.PayloadURL(blob)
+		p.InputURL = h.PayloadURL(blob)
 	case kind == history.KindExecutionCompleted && column == "Result":
-		d.ResultURL = h.PayloadURL(blob)
+		p.ResultURL = h.PayloadURL(blob)
 	}
 }
 

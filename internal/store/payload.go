@@ -38,7 +38,11 @@ func (h *Hub) putPayload(ctx context.Context, name, text string) error {
 // PutInput stores an input that is too long for the status row it is for, and returns the blob.
 // Refer to it by its PayloadURL.
 func (h *Hub) PutInput(ctx context.Context, instanceID, text string) (blob string, err error) {
-	const column = "Input"
+	return h.putValue(ctx, instanceID, "Input", text)
+}
+
+// putValue stores a value of a status row as a blob.
+func (h *Hub) putValue(ctx context.Context, instanceID, column, text string) (blob string, err error) {
 	blob = wire.HistoryBlobName(instanceID, "", column, h.random8(), column)
 	return blob, h.putPayload(ctx, blob, text)
 }
@@ -132,11 +136,11 @@ func (h *Hub) place(ctx context.Context, instanceID, column string, value **stri
 	if *value == nil || wire.UTF16Bytes(**value) <= wire.LargeLimit {
 		return nil
 	}
-	name := wire.HistoryBlobName(instanceID, "", column, h.random8(), column)
-	if err := h.putPayload(ctx, name, **value); err != nil {
+	blob, err := h.putValue(ctx, instanceID, column, **value)
+	if err != nil {
 		return err
 	}
-	url := h.PayloadURL(name)
+	url := h.PayloadURL(blob)
 	*value = &url
 	return nil
 }
