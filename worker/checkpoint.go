@@ -21,15 +21,15 @@ const maxProcessed = wire.MaxProcessed
 
 // plan is a checkpoint as a value: what is written, in the order in which it is written.
 type plan struct {
-	// Puts are the messages to send.
+	// puts are the messages to send.
 	puts []store.Outgoing
-	// History is what goes into the history, with the sentinel.
+	// history is what goes into the history, with the sentinel.
 	history store.Commit
-	// Row is the new content of the status row, nil if it is not due.
+	// row is the new content of the status row, nil if it is not due.
 	row *wire.InstanceUpdate
-	// Orphans are the payload blobs of an execution that the history replaces.
+	// orphans are the payload blobs of an execution that the history replaces.
 	orphans []string
-	// Deletes are the messages whose effect is stored then.
+	// deletes are the messages whose effect is stored then.
 	deletes []*held
 }
 

@@ -2,27 +2,12 @@ package worker
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 )
 
-var (
-	// ErrRun is returned by Worker.Run when it is called a second time: a Worker runs once.
-	ErrRun = errors.New("worker: Run was called before")
-
-	// errUnknownName is matched by every unknownNameError.
-	errUnknownName = errors.New("worker: name is not bound")
-)
-
-// unknownNameError reports work for a name that this worker has no code for.
-type unknownNameError struct{ kind, name string }
-
-func (e *unknownNameError) Error() string {
-	return fmt.Sprintf("%s %q is not bound in this worker", e.kind, e.name)
-}
-
-func (e *unknownNameError) Is(target error) bool { return target == errUnknownName }
+// ErrRun is returned by Worker.Run when it is called a second time: a Worker runs once.
+var ErrRun = errors.New("worker: Run was called before")
 
 // instanceErrors remembers why instances are held.
 type instanceErrors struct {

@@ -98,11 +98,8 @@ func (i *items) accept(intake, work context.Context, message store.Received, sen
 
 func (i *items) handle(ctx, intake context.Context, h *held) {
 	log := i.w.opts.Logger
-	scheduled, ok := (*history.TaskScheduled)(nil), false
-	if h.Err == nil {
-		scheduled, ok = h.Content.Event.(*history.TaskScheduled)
-	}
-	if !ok {
+	scheduled := scheduledIn(h)
+	if scheduled == nil {
 		delay := putBackDelay(h.DequeueCount)
 		log.Warn("unreadable work item; put back", "message", h.ID, "deliveries", h.DequeueCount, "error", h.Err, "delay", delay)
 		h.putBack(ctx, delay)
@@ -123,6 +120,15 @@ func (i *items) handle(ctx, intake context.Context, h *held) {
 	}
 	defer i.leave(h, binding)
 	i.perform(ctx, h, scheduled, binding)
+}
+
+// scheduledIn returns what a work item asks for, nil if it cannot be read or asks for nothing.
+func scheduledIn(h *held) *history.TaskScheduled {
+	if h.Err != nil {
+		return nil
+	}
+	scheduled, _ := h.Content.Event.(*history.TaskScheduled)
+	return scheduled
 }
 
 // admit waits until the activity's own limit, and the rule that work which may crash workers

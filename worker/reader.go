@@ -212,8 +212,8 @@ func (r *reader) deliver(h *held) {
 	}
 }
 
-// evict forgets sessions that have been idle for long, and the longest idle ones if there are
-// too many.
+// evict forgets sessions that have been idle for long, and other idle ones while there are too
+// many.
 func (r *reader) evict() {
 	r.mu.Lock()
 	var evicted []*session

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -138,18 +139,14 @@ func (s *session) work(ctx context.Context, batch []*held) {
 // giveUp drops the session after a turn that was not stored and puts its messages back.
 func (s *session) giveUp(ctx context.Context, batch []*held, err error) {
 	s.forget()
-	delay, log := time.Duration(0), s.r.log.Warn
+	delay, log := putBackDelay(maxDeliveries(batch)), s.r.log.Warn
 	switch {
 	case errors.Is(err, store.ErrRefused):
 		s.r.w.stats.conflicts.Add(1)
 		delay, log = time.Second, s.r.log.Info
-	case errors.Is(err, errUnknownName):
-		delay = putBackDelay(maxDeliveries(batch))
 	case errors.Is(err, orchestration.ErrNonDeterminism):
-		delay, log = putBackDelay(maxDeliveries(batch)), s.r.log.Error
+		log = s.r.log.Error
 		s.r.w.heldInstances.add(s.id, err)
-	default:
-		delay = putBackDelay(maxDeliveries(batch))
 	}
 	log("turn not stored; messages put back", "instance", s.id, "error", err, "delay", delay)
 	s.releaseAll(ctx, batch, delay)
@@ -213,7 +210,7 @@ func (s *session) execution(name string) (*orchestration.Execution, error) {
 	binding, ok := s.r.w.registry.orchestration(name)
 	if !ok {
 		s.r.w.unknown.add(name)
-		return nil, &unknownNameError{kind: "orchestration", name: name}
+		return nil, fmt.Errorf("orchestration %q is not bound in this worker", name)
 	}
 	return orchestration.NewExecution(binding, s.r.w.executionOptions()), nil
 }

@@ -58,7 +58,6 @@ type before struct {
 	blobs        []string
 	latest       time.Time
 	customStatus *string
-	suspended    bool
 	fresh        bool // a start begins a new execution
 }
 
@@ -67,7 +66,6 @@ func (s *session) before(in *sorted) before {
 		executionID: s.stored.ExecutionID,
 		blobs:       s.stored.Blobs,
 		latest:      s.stored.State.LatestTime(),
-		suspended:   s.stored.State.Suspended(),
 		fresh:       in.start != nil,
 	}
 	if s.exec != nil && in.start == nil {
