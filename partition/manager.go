@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +40,7 @@ func New(store Store, opts *Options) (*Manager, error) {
 	}
 	return &Manager{
 		store: store, opts: full, wake: make(chan struct{}, 1), tenures: map[string]*tenure{},
-		pace: pace{interval: full.AcquireInterval},
+		pace: pace{interval: full.AcquireInterval, random: full.Random},
 	}, nil
 }
 
@@ -131,12 +132,13 @@ func (m *Manager) tenure(id string) *tenure {
 	return m.tenures[id]
 }
 
+// all returns the tenures in the order of their partitions.
 func (m *Manager) all() []*tenure {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := make([]*tenure, 0, len(m.tenures))
-	for _, t := range m.tenures {
-		all = append(all, t)
+	for _, id := range slices.Sorted(maps.Keys(m.tenures)) {
+		all = append(all, m.tenures[id])
 	}
 	return all
 }

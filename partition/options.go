@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 )
 
@@ -45,6 +46,8 @@ type Options struct {
 	RequestTimeout time.Duration
 	// Logger receives what people have to know. Default: discard.
 	Logger *slog.Logger
+	// Random returns a random number from 0 up to 1, for pauses. Default: rand.Float64.
+	Random func() float64
 	// OnChange, if set, is called after each pass and whenever Owned has changed. It is meant for
 	// tests, must return quickly, and may be called concurrently.
 	OnChange func()
@@ -72,6 +75,9 @@ func (o *Options) withDefaults() (Options, error) {
 	setDefault(&full.RequestTimeout, 2*time.Second)
 	if full.Logger == nil {
 		full.Logger = slog.New(slog.DiscardHandler)
+	}
+	if full.Random == nil {
+		full.Random = rand.Float64
 	}
 	if full.OnChange == nil {
 		full.OnChange = func() {}

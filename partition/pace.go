@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/durafleet/durafleet/internal/run"
@@ -20,6 +19,7 @@ const (
 // pace decides when the next pass is made.
 type pace struct {
 	interval            time.Duration
+	random              func() float64
 	conflicts, failures int
 }
 
@@ -28,7 +28,7 @@ type pace struct {
 func (p *pace) next(result passResult) time.Duration {
 	if result.err != nil || result.failed > 0 {
 		p.failures++
-		return jitter(run.Backoff(p.failures, 250*time.Millisecond, maxErrorPause))
+		return p.jitter(run.Backoff(p.failures, 250*time.Millisecond, maxErrorPause))
 	}
 	p.failures = 0
 	if result.lost > 0 {
@@ -38,12 +38,12 @@ func (p *pace) next(result passResult) time.Duration {
 	}
 	if 0 < p.conflicts && p.conflicts < maxConflicts {
 		// Workers that met at a row must not meet again in step.
-		return time.Duration(rand.Int64N(int64(p.conflicts) * int64(5*time.Millisecond)))
+		return time.Duration(p.random() * float64(p.conflicts) * float64(5*time.Millisecond))
 	}
 	if result.handover {
 		return min(handoverInterval, p.interval)
 	}
-	wait := jitter(p.interval)
+	wait := p.jitter(p.interval)
 	if result.expiry > 0 && result.lost == 0 {
 		wait = min(wait, result.expiry+expirySlack)
 	}
@@ -51,6 +51,6 @@ func (p *pace) next(result passResult) time.Duration {
 }
 
 // jitter returns d shortened by up to a tenth.
-func jitter(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Int64N(int64(d)/10+1))
+func (p *pace) jitter(d time.Duration) time.Duration {
+	return d - time.Duration(p.random()*float64(d/10))
 }

@@ -3,7 +3,6 @@ package taskhub
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/payload"
@@ -50,26 +49,26 @@ func (c *Client) raise(ctx context.Context, id, name string, data any, options [
 	if err != nil {
 		return err
 	}
-	return c.command(ctx, id, &history.EventRaised{Header: header(), Name: name, Input: text}, options)
+	return c.command(ctx, id, &history.EventRaised{Header: c.header(), Name: name, Input: text}, options)
 }
 
 // Terminate ends an instance as Terminated without asking it. What it has begun, such as
 // activities and sub-orchestrations, goes on. The reason becomes readable in the status. An
 // unknown instance is a *NotFoundError, one that has ended a *NotLiveError.
 func (c *Client) Terminate(ctx context.Context, instanceID, reason string, options ...CommandOption) error {
-	return c.control(ctx, "terminate", instanceID, &history.ExecutionTerminated{Header: header(), Reason: &reason}, options)
+	return c.control(ctx, "terminate", instanceID, &history.ExecutionTerminated{Header: c.header(), Reason: &reason}, options)
 }
 
 // Suspend pauses an instance: it takes nothing in until Resume. What it has begun goes on. To
 // suspend a suspended instance has no effect. Errors are those of Terminate.
 func (c *Client) Suspend(ctx context.Context, instanceID, reason string, options ...CommandOption) error {
-	return c.control(ctx, "suspend", instanceID, &history.ExecutionSuspended{Header: header(), Reason: &reason}, options)
+	return c.control(ctx, "suspend", instanceID, &history.ExecutionSuspended{Header: c.header(), Reason: &reason}, options)
 }
 
 // Resume lets a suspended instance go on. To resume one that is not suspended has no effect.
 // Errors are those of Terminate.
 func (c *Client) Resume(ctx context.Context, instanceID, reason string, options ...CommandOption) error {
-	return c.control(ctx, "resume", instanceID, &history.ExecutionResumed{Header: header(), Reason: &reason}, options)
+	return c.control(ctx, "resume", instanceID, &history.ExecutionResumed{Header: c.header(), Reason: &reason}, options)
 }
 
 func (c *Client) control(ctx context.Context, what, id string, event history.Event, options []CommandOption) error {
@@ -79,8 +78,8 @@ func (c *Client) control(ctx context.Context, what, id string, event history.Eve
 	return nil
 }
 
-func header() history.Header {
-	return history.Header{EventID: history.NoEventID, Timestamp: wire.Ticks(time.Now())}
+func (c *Client) header() history.Header {
+	return history.Header{EventID: history.NoEventID, Timestamp: wire.Ticks(c.store.Now())}
 }
 
 // command sends an event to whatever execution of the instance is current.

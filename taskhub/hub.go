@@ -101,9 +101,10 @@ func List(ctx context.Context, account Account) ([]string, error) {
 
 // reached is an account on the way to a hub in it.
 type reached struct {
-	ports storage.Account
-	meter *storage.Meter
-	names wire.Names
+	ports       storage.Account
+	meter       *storage.Meter
+	names       wire.Names
+	environment store.Environment
 }
 
 func connect(account Account) (*reached, error) {
@@ -116,6 +117,9 @@ func connect(account Account) (*reached, error) {
 		return nil, err
 	}
 	r.ports = storage.WithHook(ports, r.meter.Hook)
+	if own, ok := account.(portsAccount); ok {
+		r.environment = own.environment
+	}
 	return r, nil
 }
 
@@ -160,7 +164,7 @@ func (r *reached) create(ctx context.Context, o Options) (*Hub, error) {
 
 func (r *reached) hub(partitions int, o Options) *Hub {
 	return &Hub{
-		store: store.New(r.ports, r.names, partitions, store.Options{Base64: o.Base64}),
+		store: store.New(r.ports, r.names, partitions, store.Options{Base64: o.Base64, Environment: r.environment}),
 		meter: r.meter,
 	}
 }

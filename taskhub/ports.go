@@ -1,12 +1,23 @@
 package taskhub
 
-import "github.com/durafleet/durafleet/internal/storage"
+import (
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/store"
+)
 
 // Ports returns an account behind storage ports of the module's own packages: tests stand between
 // the engine and its storage with it.
-func Ports(ports storage.Account) Account { return portsAccount{ports} }
+func Ports(ports storage.Account) Account { return portsAccount{ports: ports} }
 
-type portsAccount struct{ ports storage.Account }
+// PortsIn is Ports for a process that runs in an environment of its own.
+func PortsIn(ports storage.Account, environment store.Environment) Account {
+	return portsAccount{ports, environment}
+}
+
+type portsAccount struct {
+	ports       storage.Account
+	environment store.Environment
+}
 
 func (p portsAccount) open(*storage.Meter) (storage.Account, error) { return p.ports, nil }
 

@@ -27,7 +27,7 @@ func give(t *testing.T, hub *taskhub.Hub, id string, n int) {
 		Name:   "e", Input: history.Text(`"` + strings.Repeat("x", 70_000) + `"`),
 	}
 	_, err := hub.Store().CommitHistory(t.Context(), store.Commit{
-		InstanceID: id, ExecutionID: hub.Store().NewID(), Events: events, Now: time.Now(),
+		InstanceID: id, ExecutionID: hub.Store().NewID("test"), Events: events, Now: time.Now(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestPurge_LeavesNamesakesAlone(t *testing.T) {
 		ids := []string{"a", "a-1", "ab", "a^", "a/b", "a/b/c", "a^0b", "a#b?", "a b", "a%2Fb"}
 		for _, id := range ids {
 			err := st.CreateInstance(t.Context(), wire.Instance{
-				InstanceID: id, ExecutionID: st.NewID(), Name: "Echo", Status: history.Completed, Created: time.Now(), LastUpdated: time.Now(),
+				InstanceID: id, ExecutionID: st.NewID("test"), Name: "Echo", Status: history.Completed, Created: time.Now(), LastUpdated: time.Now(),
 			}, "")
 			if err != nil {
 				t.Fatal(err)

@@ -77,7 +77,7 @@ func TestList_Filters(t *testing.T) {
 			{InstanceID: "Fo", Name: "A", Status: history.Suspended},
 			{InstanceID: "@counter@Foo", Name: "@counter@Foo", Status: history.Running},
 		} {
-			in.ExecutionID, in.Created, in.LastUpdated = st.NewID(), day(i+1), day(i+1)
+			in.ExecutionID, in.Created, in.LastUpdated = st.NewID("test"), day(i+1), day(i+1)
 			if err := st.CreateInstance(t.Context(), in, ""); err != nil {
 				t.Fatal(err)
 			}

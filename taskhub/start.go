@@ -85,7 +85,7 @@ func (c *Client) newStarter(name string, input any, options []StartOption) (*sta
 	if err := checkName("orchestration name", name); err != nil {
 		return nil, err
 	}
-	if err := s.options.check(time.Now()); err != nil {
+	if err := s.options.check(s.client.store.Now()); err != nil {
 		return nil, err
 	}
 	text, err := payload.Encode(input)
@@ -143,9 +143,9 @@ func (s *starter) round(ctx context.Context) (h handle, lost bool, err error) {
 
 // newRow returns the status row of a new execution.
 func (s *starter) newRow() wire.Instance {
-	now := wire.Ticks(time.Now())
+	now := wire.Ticks(s.client.store.Now())
 	row := wire.Instance{
-		ExecutionID: s.client.store.NewID(),
+		ExecutionID: s.client.store.NewID("start"),
 		Name:        s.name, Version: s.options.version, Input: s.input, Tags: s.options.tags,
 		Created: now, LastUpdated: now, ScheduledStart: s.options.at,
 		Status: history.Pending, HasGeneration: true, TaskHubName: s.client.store.Names.Hub(),
@@ -153,7 +153,7 @@ func (s *starter) newRow() wire.Instance {
 	if s.options.id != nil {
 		row.InstanceID = *s.options.id
 	} else {
-		row.InstanceID = s.client.store.NewID()
+		row.InstanceID = s.client.store.NewID("start")
 	}
 	return row
 }
@@ -195,7 +195,7 @@ func (s *starter) send(ctx context.Context, row *wire.Instance) (store.Sent, err
 	for try := 1; ; try++ {
 		var delay time.Duration
 		if row.ScheduledStart != nil {
-			delay = time.Until(*row.ScheduledStart)
+			delay = row.ScheduledStart.Sub(s.client.store.Now())
 		}
 		sent, err := s.client.store.Send(ctx, message, delay)
 		if !storage.Ambiguous(err) || try == maxTries || ctx.Err() != nil {

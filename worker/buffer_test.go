@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -39,7 +40,7 @@ func TestBuffer_Threshold(t *testing.T) {
 func TestReaders_Wake(t *testing.T) {
 	t.Parallel()
 	var all readers
-	one, two := &reader{queue: "one", pace: newPace(minPoll)}, &reader{queue: "two", pace: newPace(minPoll)}
+	one, two := &reader{queue: "one", pace: newPace(minPoll, rand.Float64)}, &reader{queue: "two", pace: newPace(minPoll, rand.Float64)}
 	all.add(one)
 	all.add(two)
 	all.wake("two")

@@ -106,7 +106,7 @@ func (s *session) ended(out *turn.Outcome) {
 
 // plan lays a checkpoint out.
 func (s *session) plan(in *sorted, b before, out *turn.Outcome, replaced bool) *plan {
-	now := time.Now()
+	now := s.r.w.hub.Now()
 	p := &plan{
 		puts: s.outgoing(b, out),
 		history: store.Commit{
@@ -165,7 +165,7 @@ func (s *session) outgoing(b before, out *turn.Outcome) []store.Outgoing {
 		}
 		messages[i].Message = message
 		if !m.VisibleAt.IsZero() {
-			messages[i].Delay = time.Until(m.VisibleAt)
+			messages[i].Delay = m.VisibleAt.Sub(s.r.w.hub.Now())
 		}
 	}
 	return messages

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -212,7 +214,8 @@ func (k *keeper) due(now time.Time) []*held {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var due []*held
-	for _, h := range k.held {
+	for _, id := range slices.Sorted(maps.Keys(k.held)) {
+		h := k.held[id]
 		h.mu.Lock()
 		if now.Sub(h.renewed) >= k.visibility/3 {
 			due = append(due, h)

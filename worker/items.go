@@ -27,7 +27,7 @@ type items struct {
 }
 
 func newItems(w *Worker) *items {
-	i := &items{w: w, pace: newPace(w.opts.MaxPollInterval), slots: newSlots(w.opts.MaxActivities), names: map[string]slots{}}
+	i := &items{w: w, pace: w.newPace(w.hub.Names.WorkItemQueue()), slots: newSlots(w.opts.MaxActivities), names: map[string]slots{}}
 	for key, binding := range w.registry.activities {
 		if binding.Limit > 0 {
 			i.names[key] = newSlots(binding.Limit)
@@ -174,7 +174,7 @@ func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskSch
 		h.remove(work)
 		return
 	}
-	answer := answerTo(h, scheduled, result, failed)
+	answer := answerTo(h, i.w.hub.Now(), scheduled, result, failed)
 	for attempt := 1; ; attempt++ {
 		err := i.w.send(work, answer, 0)
 		if err == nil {
@@ -250,8 +250,10 @@ func (i *items) call(
 // answerTo makes the message that brings an activity's outcome to its orchestration. It names
 // the request, so that it cannot be taken for the answer to another one. The time of the request
 // does that only if we made it: with .NET, message and history row differ in it.
-func answerTo(h *held, scheduled *history.TaskScheduled, result *string, failed *history.FailureDetails) *wire.Message {
-	header := history.Header{EventID: history.NoEventID, Timestamp: time.Now().UTC()}
+func answerTo(
+	h *held, now time.Time, scheduled *history.TaskScheduled, result *string, failed *history.FailureDetails,
+) *wire.Message {
+	header := history.Header{EventID: history.NoEventID, Timestamp: now.UTC()}
 	var event history.Event = &history.TaskCompleted{Header: header, TaskID: scheduled.EventID, Result: result}
 	if failed != nil {
 		event = &history.TaskFailed{

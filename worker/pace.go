@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -21,15 +20,21 @@ const (
 // A wake-up cuts a pause short.
 type pace struct {
 	ceiling    time.Duration
+	random     func() float64
 	eagerUntil atomic.Int64 // Unix nanoseconds
 	pause      time.Duration
 	wake       chan struct{}
 }
 
-func newPace(ceiling time.Duration) *pace {
-	p := &pace{ceiling: ceiling, wake: make(chan struct{}, 1)}
+func newPace(ceiling time.Duration, random func() float64) *pace {
+	p := &pace{ceiling: ceiling, random: random, wake: make(chan struct{}, 1)}
 	p.eager()
 	return p
+}
+
+// newPace returns the pace for polling a queue.
+func (w *Worker) newPace(queue string) *pace {
+	return newPace(w.opts.MaxPollInterval, func() float64 { return w.hub.Random(queue) })
 }
 
 // eager bounds the pauses more tightly for a while; it may be called by anyone.
@@ -45,7 +50,7 @@ func (p *pace) wait(ctx context.Context, done <-chan struct{}) {
 		limit = min(limit, eagerPoll)
 	}
 	p.pause = min(max(2*p.pause, minPoll), limit)
-	jittered := time.Duration(float64(p.pause) * (0.8 + 0.4*rand.Float64()))
+	jittered := time.Duration(float64(p.pause) * (0.8 + 0.4*p.random()))
 	timer := time.NewTimer(min(jittered, limit))
 	defer timer.Stop()
 	select {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,7 @@ func pauseOf(t *testing.T, p *pace) time.Duration {
 func TestPace_Grows(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace(10 * time.Second)
+		p := newPace(10*time.Second, rand.Float64)
 		<-time.After(2 * eagerFor)
 		if first := pauseOf(t, p); first > 2*minPoll {
 			t.Errorf("the first pause is %v", first)
@@ -44,7 +45,7 @@ func TestPace_DoublesWithJitter(t *testing.T) {
 		const ceiling = 5 * time.Second
 		first := map[time.Duration]bool{}
 		for range 20 {
-			p := newPace(ceiling)
+			p := newPace(ceiling, rand.Float64)
 			<-time.After(2 * eagerFor)
 			for want, i := minPoll, 0; i < 10; want, i = min(2*want, ceiling), i+1 {
 				pause := pauseOf(t, p)
@@ -66,7 +67,7 @@ func TestPace_DoublesWithJitter(t *testing.T) {
 func TestPace_Eager(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace(30 * time.Second)
+		p := newPace(30*time.Second, rand.Float64)
 		for began := time.Now(); time.Since(began) < eagerFor-2*time.Second; {
 			if pause := pauseOf(t, p); pause > eagerPoll {
 				t.Fatalf("a pause of %v after %v", pause, time.Since(began))
@@ -90,7 +91,7 @@ func TestPace_Eager(t *testing.T) {
 func TestPace_Signal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace(10 * time.Second)
+		p := newPace(10*time.Second, rand.Float64)
 		for range 10 {
 			pauseOf(t, p)
 		}

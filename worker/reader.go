@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,7 +52,7 @@ const getTimeout = 30 * time.Second
 func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, beat *partition.Heartbeat) error {
 	r := &reader{
 		w: w, queue: id, log: w.opts.Logger.With("partition", id), own: own,
-		pace: newPace(w.opts.MaxPollInterval), began: time.Now(),
+		pace: w.newPace(id), began: time.Now(),
 		sessions: map[string]*session{}, unconfirmed: map[string]bool{},
 	}
 	r.intake, r.stopIntake = context.WithCancel(own)
@@ -148,7 +150,7 @@ func (r *reader) accept(message store.Received, sent time.Time) {
 		r.aside("worker: put back unreadable message", func(ctx context.Context) { h.putBack(ctx, delay) })
 		return
 	}
-	switch early := time.Until(dueAt(message.Content.Event)); {
+	switch early := dueAt(message.Content.Event).Sub(r.w.hub.Now()); {
 	case early <= 0:
 		r.deliver(h)
 	case early <= maxHold:
@@ -162,10 +164,10 @@ func (r *reader) accept(message store.Received, sent time.Time) {
 func (r *reader) holdBack(ctx context.Context, h *held) {
 	r.w.buffer.add(1)
 	defer r.w.buffer.add(-1)
-	if due := dueAt(h.Content.Event); run.Sleep(r.intake, time.Until(due)) {
+	if due := dueAt(h.Content.Event); run.Sleep(r.intake, due.Sub(r.w.hub.Now())) {
 		r.deliver(h)
 	} else {
-		h.putBack(ctx, time.Until(due))
+		h.putBack(ctx, due.Sub(r.w.hub.Now()))
 	}
 }
 
@@ -219,7 +221,8 @@ func (r *reader) evict() {
 	var evicted []*session
 	limit := max(1, r.w.opts.MaxSessions/max(1, r.w.readers.count()))
 	r.evicted = time.Now()
-	for id, s := range r.sessions {
+	for _, id := range slices.Sorted(maps.Keys(r.sessions)) {
+		s := r.sessions[id]
 		if !s.running && (time.Since(s.idleSince) > r.w.opts.SessionIdle || len(r.sessions) > limit) {
 			delete(r.sessions, id)
 			evicted = append(evicted, s)
@@ -239,7 +242,8 @@ func (r *reader) finish() {
 	r.mu.Unlock()
 	r.stopIntake()
 	r.group.Wait()
-	for _, s := range r.sessions { // nobody else is left to touch them
+	for _, id := range slices.Sorted(maps.Keys(r.sessions)) { // nobody else is left to touch them
+		s := r.sessions[id]
 		s.forget()
 		s.releaseAll(r.own, s.inbox, 0)
 	}

@@ -93,7 +93,7 @@ func TestH11_TerminateScheduled(t *testing.T) {
 // lateRow sends a start whose client writes the row only after a while, or never.
 func lateRow(t *testing.T, w *fleettest.World, id string, after time.Duration) {
 	t.Helper()
-	self := history.Instance{InstanceID: id, ExecutionID: w.Hub.Store().NewID()}
+	self := history.Instance{InstanceID: id, ExecutionID: w.Hub.Store().NewID("test")}
 	now, generation := wire.Ticks(time.Now()), int32(0)
 	w.Put(&wire.Message{
 		Event: &history.ExecutionStarted{
@@ -252,7 +252,7 @@ func TestH14_ClockBehind(t *testing.T) {
 			_, err := orchestration.WaitForEvent(ctx, ctlNumber).Await()
 			return append(all, ctx.Now()), err
 		})
-		self := history.Instance{InstanceID: "ahead", ExecutionID: w.Hub.Store().NewID()}
+		self := history.Instance{InstanceID: "ahead", ExecutionID: w.Hub.Store().NewID("test")}
 		ahead := wire.Ticks(time.Now().Add(10 * time.Minute)) // what a worker with such a clock has stored
 		started := &history.ExecutionStarted{Header: history.Header{EventID: -1, Timestamp: ahead}, Instance: self, Name: times.Name()}
 		_, err := w.Hub.Store().CommitHistory(w.Context(), storeCommit(self, ahead,

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,7 +16,7 @@ import (
 // longer wanted.
 type running struct {
 	mu    sync.Mutex
-	calls map[*call]struct{}
+	calls []*call // in the order in which they began
 }
 
 type call struct {
@@ -28,14 +29,11 @@ func (r *running) begin(ctx context.Context, target history.Instance) (context.C
 	ctx, cancel := context.WithCancelCause(ctx)
 	c := &call{target, cancel}
 	r.mu.Lock()
-	if r.calls == nil {
-		r.calls = map[*call]struct{}{}
-	}
-	r.calls[c] = struct{}{}
+	r.calls = append(r.calls, c)
 	r.mu.Unlock()
 	return ctx, func() {
 		r.mu.Lock()
-		delete(r.calls, c)
+		r.calls = slices.DeleteFunc(r.calls, func(other *call) bool { return other == c })
 		r.mu.Unlock()
 		cancel(context.Canceled)
 	}
@@ -45,7 +43,7 @@ func (r *running) begin(ctx context.Context, target history.Instance) (context.C
 func (r *running) cancel(target history.Instance, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for c := range r.calls {
+	for _, c := range r.calls {
 		if c.target.InstanceID == target.InstanceID && strings.EqualFold(c.target.ExecutionID, target.ExecutionID) {
 			c.cancel(cause)
 		}
@@ -56,7 +54,7 @@ func (r *running) cancel(target history.Instance, cause error) {
 func (r *running) cancelAll(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for c := range r.calls {
+	for _, c := range r.calls {
 		c.cancel(cause)
 	}
 }

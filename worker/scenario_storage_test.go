@@ -390,7 +390,7 @@ func TestStorage_Garbage_F01(t *testing.T) {
 // startRaw starts an instance as a client does that does not care about its id.
 func startRaw(t *testing.T, w *fleettest.World, name, id, input string) history.Instance {
 	t.Helper()
-	self := history.Instance{InstanceID: id, ExecutionID: w.Hub.Store().NewID()}
+	self := history.Instance{InstanceID: id, ExecutionID: w.Hub.Store().NewID("test")}
 	now := wire.Ticks(time.Now())
 	generation := int32(0)
 	check(t, w.Hub.Store().CreateInstance(w.Context(), wire.Instance{

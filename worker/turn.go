@@ -77,8 +77,8 @@ func (s *session) before(in *sorted) before {
 // compute runs the orchestrator over the events of the messages.
 func (s *session) compute(in *sorted) (*turn.Outcome, error) {
 	input := turn.Input{
-		Now:           time.Now(),
-		NewID:         s.r.w.hub.NewID,
+		Now:           s.r.w.hub.Now(),
+		NewID:         func() string { return s.r.w.hub.NewID(s.id) },
 		FailDivergent: s.r.w.opts.FailDivergent,
 		Limits:        turn.Limits{Generations: s.r.w.opts.MaxGenerations, History: s.r.w.opts.MaxHistory},
 	}
@@ -155,7 +155,7 @@ func (s *session) refuseStarts(ctx context.Context, in *sorted) error {
 		s.r.log.Warn("child not started: its id is in use", "instance", s.id, "parent", started.Parent.Instance.InstanceID)
 		message := &wire.Message{
 			Event: &history.SubOrchestrationFailed{
-				Header: history.Header{EventID: history.NoEventID, Timestamp: time.Now()},
+				Header: history.Header{EventID: history.NoEventID, Timestamp: s.r.w.hub.Now()},
 				TaskID: started.Parent.TaskID,
 				Reason: &reason,
 				Failure: &history.FailureDetails{
@@ -182,7 +182,7 @@ func (s *session) endBeforeStart(ctx context.Context, in *sorted) error {
 	if err := s.r.w.hub.PlaceLarge(ctx, s.id, &update); err != nil {
 		return err
 	}
-	columns := wire.EncodeEarlyTermination(update.Output, event.Timestamp, time.Now())
+	columns := wire.EncodeEarlyTermination(update.Output, event.Timestamp, s.r.w.hub.Now())
 	if _, err := s.r.w.hub.UpdateInstance(ctx, s.id, columns, s.row.ETag); err != nil {
 		return err
 	}

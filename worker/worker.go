@@ -155,6 +155,7 @@ func (w *Worker) newManager() (*partition.Manager, error) {
 		DrainTimeout:    w.opts.DrainTimeout,
 		StallAfter:      w.opts.MaxPollInterval + stallMargin,
 		Logger:          w.opts.Logger,
+		Random:          func() float64 { return w.hub.Random("partitions") },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)

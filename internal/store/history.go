@@ -273,7 +273,7 @@ func (h *Hub) prepareRows(ctx context.Context, c Commit) ([]storage.Row, Committ
 		key := wire.RowKey(c.FirstRow + i)
 		rows[i] = storage.Row{PartitionKey: wire.EscapeKey(c.InstanceID), RowKey: key, Values: columns}
 		for _, column := range wire.LargeColumnsOf(columns) {
-			name := wire.HistoryBlobName(c.InstanceID, key, string(event.Kind()), h.random8(), column)
+			name := wire.HistoryBlobName(c.InstanceID, key, string(event.Kind()), h.random8(c.InstanceID), column)
 			text, _ := columns[column].(string)
 			moved = append(moved, movedColumn{name, text})
 			wire.SetBlob(columns, column, name)
@@ -300,7 +300,7 @@ func (p *Payloads) note(h *Hub, kind history.Kind, column, blob string) {
 }
 
 // random8 returns 8 random hexadecimal digits of which the first is below 8, the form .NET uses.
-func (h *Hub) random8() string {
-	id := h.options.NewID()
+func (h *Hub) random8(about string) string {
+	id := h.options.Environment.NewID(about)
 	return fmt.Sprintf("%02X%X", id[0]&0x7F, id[1:4])
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
@@ -28,15 +29,15 @@ func TestHistory_RoundTrip(t *testing.T) {
 		if empty := load(t, hub); empty.State.Len() != 0 || empty.ETag != "" || empty.ExecutionID != "" {
 			t.Errorf("before: %+v", empty)
 		}
-		execution := hub.NewID()
-		first := store.Commit{InstanceID: id, ExecutionID: execution, Events: raised(numbers(250)...), Processed: []string{hub.NewGUID()}, Now: time.Now()}
+		execution := hub.NewID("test")
+		first := store.Commit{InstanceID: id, ExecutionID: execution, Events: raised(numbers(250)...), Processed: []string{uuid.NewString()}, Now: time.Now()}
 		done, err := hub.CommitHistory(t.Context(), first)
 		if err != nil {
 			t.Fatal(err)
 		}
 		large := `"` + strings.Repeat("x", 100_000) + `"`
 		second := store.Commit{
-			InstanceID: id, ExecutionID: execution, FirstRow: 250, Events: raised("a", large), ETag: done.ETag, Processed: []string{hub.NewGUID(), hub.NewGUID()}, Now: time.Now(),
+			InstanceID: id, ExecutionID: execution, FirstRow: 250, Events: raised("a", large), ETag: done.ETag, Processed: []string{uuid.NewString(), uuid.NewString()}, Now: time.Now(),
 		}
 		if done, err = hub.CommitHistory(t.Context(), second); err != nil {
 			t.Fatal(err)

@@ -5,8 +5,7 @@ import (
 	"context"
 	"strings"
 	"sync/atomic"
-
-	"github.com/google/uuid"
+	"time"
 
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/storage"
@@ -20,8 +19,8 @@ type Options struct {
 	Base64 bool
 	// Concurrency is how many requests one operation sends at a time. Default 16.
 	Concurrency int
-	// NewID returns a new random id. Default: uuid.New.
-	NewID func() uuid.UUID
+	// Environment is the machine of the process. The zero value means the real one.
+	Environment Environment
 }
 
 // Hub gives access to everything one task hub stores. Its methods may be called concurrently.
@@ -41,17 +40,21 @@ type Hub struct {
 // New returns the hub of the given names in an account. It sends nothing.
 func New(account storage.Account, names wire.Names, partitions int, options Options) *Hub {
 	options.Concurrency = cmp.Or(options.Concurrency, 16)
-	if options.NewID == nil {
-		options.NewID = uuid.New
-	}
+	options.Environment = options.Environment.withDefaults()
 	return &Hub{Names: names, Partitions: partitions, Account: account, options: options}
 }
 
-// NewID returns a new id of 32 hexadecimal digits, the form of instance and execution ids.
-func (h *Hub) NewID() string { return strings.ReplaceAll(h.options.NewID().String(), "-", "") }
+// NewID returns a new id of 32 hexadecimal digits, the form of instance and execution ids; about
+// says what for, see Environment.
+func (h *Hub) NewID(about string) string {
+	return strings.ReplaceAll(h.options.Environment.NewID(about).String(), "-", "")
+}
 
-// NewGUID returns a new id with hyphens, the form of message ids.
-func (h *Hub) NewGUID() string { return h.options.NewID().String() }
+// Now returns the wall-clock time. Whatever is stored, or compared with what is, is told in it.
+func (h *Hub) Now() time.Time { return h.options.Environment.Now() }
+
+// Random returns a random number from 0 up to 1; about says what for.
+func (h *Hub) Random(about string) float64 { return h.options.Environment.Random(about) }
 
 // ControlQueueOf returns the control queue of an instance.
 func (h *Hub) ControlQueueOf(instanceID string) string {

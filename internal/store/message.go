@@ -32,10 +32,19 @@ func (h *Hub) QueueOf(m *wire.Message) string {
 // message gets its id, unless it has one, and its sequence number. A message that is too large
 // for the queue goes into a blob first.
 func (h *Hub) Send(ctx context.Context, m *wire.Message, delay time.Duration) (Sent, error) {
+	h.stamp(m)
+	return h.send(ctx, m, delay)
+}
+
+// stamp gives a message its id, unless it has one, and its sequence number.
+func (h *Hub) stamp(m *wire.Message) {
 	m.SequenceNumber = h.sequence.Add(1)
 	if m.ActivityID == "" {
-		m.ActivityID = h.NewGUID()
+		m.ActivityID = h.options.Environment.NewID(m.Target.InstanceID).String()
 	}
+}
+
+func (h *Hub) send(ctx context.Context, m *wire.Message, delay time.Duration) (Sent, error) {
 	sent := Sent{Queue: h.QueueOf(m)}
 	text, err := wire.EncodeMessage(m)
 	if err != nil {
@@ -64,12 +73,16 @@ type Outgoing struct {
 	Delay   time.Duration
 }
 
-// SendAll sends messages side by side. What was sent is returned in any case, for Unsend.
+// SendAll sends messages side by side, with sequence numbers in their order. What was sent is
+// returned in any case, for Unsend.
 func (h *Hub) SendAll(ctx context.Context, messages []Outgoing) ([]Sent, error) {
+	for _, m := range messages {
+		h.stamp(m.Message)
+	}
 	sent := make([]Sent, len(messages))
 	err := h.each(ctx, len(messages), func(ctx context.Context, i int) error {
 		var err error
-		sent[i], err = h.Send(ctx, messages[i].Message, messages[i].Delay)
+		sent[i], err = h.send(ctx, messages[i].Message, messages[i].Delay)
 		return err
 	})
 	return slices.DeleteFunc(sent, func(s Sent) bool { return s.Receipt.ID == "" }), err

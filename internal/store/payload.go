@@ -43,7 +43,7 @@ func (h *Hub) PutInput(ctx context.Context, instanceID, text string) (blob strin
 
 // putValue stores a value of a status row as a blob.
 func (h *Hub) putValue(ctx context.Context, instanceID, column, text string) (blob string, err error) {
-	blob = wire.HistoryBlobName(instanceID, "", column, h.random8(), column)
+	blob = wire.HistoryBlobName(instanceID, "", column, h.random8(instanceID), column)
 	return blob, h.putPayload(ctx, blob, text)
 }
 
