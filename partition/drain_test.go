@@ -117,6 +117,9 @@ func TestManager_StalledForGood(t *testing.T) {
 		if calls.Load() != 1 {
 			t.Errorf("a served %d times", calls.Load())
 		}
+		if got := a.Stalls(); len(got) != 1 || got[w.ids[0]] != 1 {
+			t.Errorf("stalls %v", got)
+		}
 		w.always(time.Minute, "both are read", func() bool { return w.readBy("a")+w.readBy("b") == 2 })
 	})
 }
@@ -147,6 +150,9 @@ func TestManager_StalledIsServedAgain(t *testing.T) {
 			t.Errorf("cause %v", err)
 		}
 		w.always(time.Minute, "a keeps it", func() bool { return a.owns(1) && b.owns(0) })
+		if a.Stalls()[w.ids[0]] != 1 || len(b.Stalls()) != 0 {
+			t.Errorf("stalls %v and %v", a.Stalls(), b.Stalls())
+		}
 	})
 }
 
@@ -176,7 +182,7 @@ func TestManager_Owned(t *testing.T) {
 		pass(5500 * time.Millisecond)
 		for i, status := range a.Owned() {
 			if status.ID != w.ids[i] || status.Draining || time.Since(status.LastBeat) > time.Second ||
-				time.Since(status.Since) < 5*time.Second {
+				time.Since(status.Since) < 5*time.Second || time.Since(status.LastRenewal) > 10*time.Second {
 				t.Errorf("status %+v", status)
 			}
 		}

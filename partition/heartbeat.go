@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -32,6 +33,30 @@ type Status struct {
 	Since time.Time
 	// LastBeat is when its queue was last polled.
 	LastBeat time.Time
+	// LastRenewal is when the lease was last renewed with effect, by the local clock.
+	LastRenewal time.Time
 	// Draining says that it is about to be handed over.
 	Draining bool
+}
+
+// stalls counts by partition how often the watchdog found a reader that hangs. Its zero value is
+// ready for use.
+type stalls struct {
+	mu     sync.Mutex
+	counts map[string]int64
+}
+
+func (s *stalls) add(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counts == nil {
+		s.counts = map[string]int64{}
+	}
+	s.counts[id]++
+}
+
+func (s *stalls) copy() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counts)
 }

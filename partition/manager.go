@@ -24,6 +24,7 @@ type Manager struct {
 
 	mu      sync.Mutex
 	tenures map[string]*tenure
+	stalls  stalls
 
 	// pace is used by the loop of Run only.
 	pace pace
@@ -98,16 +99,24 @@ func (m *Manager) Owned() []Status {
 	var owned []Status
 	for _, t := range m.tenures {
 		if hold := t.hold(); hold == Serving || hold == Draining {
-			owned = append(owned, Status{t.id, t.since, t.beat.Last(), hold == Draining})
+			owned = append(owned, Status{
+				ID: t.id, Since: t.since, LastBeat: t.beat.Last(), LastRenewal: t.renewed(), Draining: hold == Draining,
+			})
 		}
 	}
 	slices.SortFunc(owned, func(a, b Status) int { return strings.Compare(a.ID, b.ID) })
 	return owned
 }
 
+// Stalls returns how often the reader of each partition was found to hang since this Manager was
+// made: it did not poll for Options.StallAfter, or did not return after its context had ended. A
+// hang is counted once. Partitions whose readers never hung are left out; the map is the caller's.
+func (m *Manager) Stalls() map[string]int64 { return m.stalls.copy() }
+
 // begin starts to serve a partition that was claimed or found to be ours.
 func (m *Manager) begin(ctx context.Context, id string, deadline time.Time) {
 	t := newTenure(ctx, &m.opts, id, deadline)
+	t.stalls = &m.stalls
 	m.mu.Lock()
 	m.tenures[id] = t
 	m.mu.Unlock()

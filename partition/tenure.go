@@ -21,6 +21,8 @@ type tenure struct {
 	log   *slog.Logger
 	since time.Time
 	beat  Heartbeat
+	// stalls counts what the watchdog finds; it outlives the tenure.
+	stalls *stalls
 
 	own context.Context
 	end context.CancelCauseFunc
@@ -38,14 +40,15 @@ type tenure struct {
 	cut context.CancelCauseFunc
 	// cutAt is when the running Serve was told to return; zero before.
 	cutAt time.Time
-	stuck bool
+	// stalled says that the running Serve was found to hang, stuck that it did not return either.
+	stalled, stuck bool
 }
 
 func newTenure(ctx context.Context, opts *Options, id string, deadline time.Time) *tenure {
 	own, end := context.WithCancelCause(ctx)
 	return &tenure{
 		id: id, opts: opts, log: opts.Logger.With("partition", id), since: time.Now(),
-		own: own, end: end, drain: make(chan struct{}), deadline: deadline,
+		own: own, end: end, drain: make(chan struct{}), deadline: deadline, stalls: &stalls{},
 	}
 }
 
@@ -56,6 +59,13 @@ func (t *tenure) extend(deadline time.Time) {
 	if deadline.After(t.deadline) && time.Now().Before(t.deadline) {
 		t.deadline = deadline
 	}
+}
+
+// renewed returns when the renewal that counts was sent, at the latest.
+func (t *tenure) renewed() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.deadline.Add(t.opts.Margin - t.opts.LeaseDuration)
 }
 
 // sending notes a renewal that is about to be sent.
@@ -218,7 +228,7 @@ func (t *tenure) protect(ctx context.Context) (err error) {
 func (t *tenure) setCut(cut context.CancelCauseFunc) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.cut = cut
+	t.cut, t.stalled = cut, false
 	if t.own.Err() == nil {
 		t.cutAt = time.Time{}
 	}
@@ -255,11 +265,16 @@ func (t *tenure) expire(now time.Time) []string {
 	case t.cut != nil && t.cutAt.IsZero() && now.Sub(t.beat.Last()) >= t.opts.StallAfter:
 		t.cutAt = now
 		t.cut(ErrStalled)
+		t.stalled = true
+		t.stalls.add(t.id)
 		events = append(events, "reader has stalled, its context is ended")
 	}
 	if t.cut != nil && !t.stuck && !t.cutAt.IsZero() && now.Sub(t.cutAt) >= t.opts.ReturnGrace {
 		t.stuck = true
 		t.finish(ErrStalled)
+		if !t.stalled { // the same hang counts once
+			t.stalls.add(t.id)
+		}
 		events = append(events, "reader ignores the end of its context, its lease is left to expire")
 	}
 	return events
