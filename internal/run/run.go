@@ -21,9 +21,29 @@ type Group struct {
 // Go runs f in a goroutine labelled with name for profiles and dumps. A panic in f is a bug of
 // ours; it is not recovered here.
 func (g *Group) Go(ctx context.Context, name string, f func(ctx context.Context)) {
+	gate, gated := ctx.Value(gateKey{}).(Gate)
+	if !gated {
+		g.wg.Go(func() {
+			pprof.Do(ctx, pprof.Labels("durafleet", name), f)
+		})
+		return
+	}
+	enter := gate(name)
 	g.wg.Go(func() {
-		pprof.Do(ctx, pprof.Labels("durafleet", name), f)
+		enter()
+		f(ctx)
 	})
+}
+
+// Gate holds goroutines back before they begin: it is called where one is started, and what it
+// returns is called by the new goroutine first. The simulation lets them in one at a time.
+type Gate func(name string) (enter func())
+
+type gateKey struct{}
+
+// WithGate returns a context whose goroutines, and theirs, begin through gate.
+func WithGate(ctx context.Context, gate Gate) context.Context {
+	return context.WithValue(ctx, gateKey{}, gate)
 }
 
 // Wait blocks until every goroutine of the group has ended.

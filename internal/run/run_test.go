@@ -113,3 +113,32 @@ func TestEach(t *testing.T) {
 		}
 	})
 }
+
+// A gate sees every goroutine where it is started, those of goroutines included, and each begins
+// when it is let in.
+func TestGroup_Gated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var names []string
+		open := make(chan struct{})
+		ctx := run.WithGate(t.Context(), func(name string) func() {
+			names = append(names, name)
+			return func() { <-open }
+		})
+		var group run.Group
+		var began atomic.Int64
+		group.Go(ctx, "outer", func(ctx context.Context) {
+			began.Add(1)
+			group.Go(context.WithoutCancel(ctx), "inner", func(context.Context) { began.Add(1) })
+		})
+		synctest.Wait()
+		if n := began.Load(); n != 0 || len(names) != 1 {
+			t.Fatalf("%d goroutines began before the gate opened; the gate saw %q", n, names)
+		}
+		close(open)
+		group.Wait()
+		if n := began.Load(); n != 2 || len(names) != 2 || names[0] != "outer" || names[1] != "inner" {
+			t.Errorf("%d goroutines began; the gate saw %q", n, names)
+		}
+	})
+}

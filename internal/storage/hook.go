@@ -1,6 +1,9 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Kind names a kind of storage request, as counted and as shown to people.
 type Kind string
@@ -38,8 +41,18 @@ type Call struct {
 	Kind Kind
 	// Target is the queue, table or container; Key the message id, row or blob within it.
 	Target, Key string
+	// Content is what the request carries, for people and tests to look at: a Posted, the []Operation
+	// of a write to a table, the Filter of a query, the bytes of a blob; nil for nothing.
+	Content any
 	// Empty is set after a QueueGet that brought nothing: an idle poll.
 	Empty bool
+}
+
+// Posted is what a QueuePut or QueueUpdate carries.
+type Posted struct {
+	Text string
+	// Hidden is how long the message stays invisible.
+	Hidden time.Duration
 }
 
 // Hook stands around every storage request. It calls next to carry the request out (or does not,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
 	"github.com/durafleet/durafleet/internal/storage"
@@ -103,8 +104,28 @@ func TestWithHook_SeesEveryRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, seen); diff != "" {
+	if diff := cmp.Diff(want, seen, cmpopts.IgnoreFields(storage.Call{}, "Content")); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	contents := map[storage.Kind]any{}
+	for _, call := range seen {
+		if call.Content != nil {
+			contents[call.Kind] = call.Content
+		}
+	}
+	row := storage.Row{PartitionKey: "p", RowKey: "r"}
+	operation := func(a storage.Action, etag storage.ETag) any {
+		return []storage.Operation{{Action: a, Row: row, ETag: etag}}
+	}
+	wantContents := map[storage.Kind]any{
+		storage.QueuePut: storage.Posted{Text: "text"}, storage.QueueUpdate: storage.Posted{Text: "text"},
+		storage.TableInsert: operation(storage.Insert, ""), storage.TableMerge: operation(storage.Merge, ""),
+		storage.TableReplace:  operation(storage.Replace, storage.AnyETag),
+		storage.TableTransact: operation(storage.InsertOrMerge, ""),
+		storage.TableDelete:   operation(storage.Delete, storage.AnyETag), storage.BlobPut: []byte(nil),
+	}
+	if diff := cmp.Diff(wantContents, contents); diff != "" {
+		t.Errorf("contents (-want +got):\n%s", diff)
 	}
 }
 

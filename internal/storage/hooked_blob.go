@@ -30,7 +30,7 @@ func (h *hookedBlobs) ListContainers(ctx context.Context, prefix string) ([]stri
 }
 
 func (h *hookedBlobs) PutBlob(ctx context.Context, container, name string, data []byte, onlyNew bool) error {
-	return h.hook(ctx, &Call{Kind: BlobPut, Target: container, Key: name}, func(ctx context.Context) error {
+	return h.hook(ctx, &Call{Kind: BlobPut, Target: container, Key: name, Content: data}, func(ctx context.Context) error {
 		return h.next.PutBlob(ctx, container, name, data, onlyNew)
 	})
 }

@@ -45,7 +45,7 @@ func (h *hookedQueues) ListQueues(ctx context.Context, prefix string) ([]string,
 }
 
 func (h *hookedQueues) Put(ctx context.Context, queue, text string, delay time.Duration) (Receipt, error) {
-	return through(ctx, h.hook, &Call{Kind: QueuePut, Target: queue}, func(ctx context.Context) (Receipt, error) {
+	return through(ctx, h.hook, &Call{Kind: QueuePut, Target: queue, Content: Posted{text, delay}}, func(ctx context.Context) (Receipt, error) {
 		return h.next.Put(ctx, queue, text, delay)
 	})
 }
@@ -66,7 +66,7 @@ func (h *hookedQueues) Peek(ctx context.Context, queue string, limit int) ([]Mes
 }
 
 func (h *hookedQueues) Update(ctx context.Context, queue, id, popReceipt, text string, visibility time.Duration) (Receipt, error) {
-	call := &Call{Kind: QueueUpdate, Target: queue, Key: id}
+	call := &Call{Kind: QueueUpdate, Target: queue, Key: id, Content: Posted{text, visibility}}
 	return through(ctx, h.hook, call, func(ctx context.Context) (Receipt, error) {
 		return h.next.Update(ctx, queue, id, popReceipt, text, visibility)
 	})

@@ -35,6 +35,17 @@ func begin(ctx context.Context, op storage.Kind, target string) (context.Context
 	return context.WithValue(ctx, callKey{}, c), c
 }
 
+// OperationOf returns what a request that has reached Options.Transport is for: the kind of the
+// operation and the queue, table or container it is about. ok is false for a request that is not
+// part of an operation, such as a credential's.
+func OperationOf(request *http.Request) (op storage.Kind, target string, ok bool) {
+	c, _ := request.Context().Value(callKey{}).(*call)
+	if c == nil {
+		return "", "", false
+	}
+	return c.op, c.target, true
+}
+
 // reads are the kinds without an effect. A get has one: it hides messages.
 var reads = map[storage.Kind]bool{
 	storage.QueuePeek:  true,

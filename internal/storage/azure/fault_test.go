@@ -3,7 +3,6 @@ package azure_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/durafleet/durafleet/azurite"
+	"github.com/durafleet/durafleet/internal/fault"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/storage/azure"
 )
@@ -23,31 +23,6 @@ import (
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) Do(request *http.Request) (*http.Response, error) { return f(request) }
-
-// losing is a transport that can lose the reply of the next request.
-type losing struct {
-	next *http.Client
-	lose atomic.Bool
-	body bool // lose only the body of the reply
-}
-
-func (l *losing) Do(request *http.Request) (*http.Response, error) {
-	response, err := l.next.Do(request)
-	if err != nil || !l.lose.CompareAndSwap(true, false) {
-		return response, err
-	}
-	_, _ = io.Copy(io.Discard, response.Body) // the service has finished the request
-	_ = response.Body.Close()
-	if l.body {
-		response.Body = io.NopCloser(lost{})
-		return response, nil
-	}
-	return nil, io.ErrUnexpectedEOF
-}
-
-type lost struct{}
-
-func (lost) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
 
 // emulated opens Azurite through a transport.
 func emulated(t *testing.T, options *azure.Options) storage.Account {
@@ -63,21 +38,21 @@ func emulated(t *testing.T, options *azure.Options) storage.Account {
 // stage is an account with a queue, a table and a container, all of one name, and a row.
 type stage struct {
 	storage.Account
-	losing *losing
+	faults *fault.Transport
 	meter  *storage.Meter
 	name   string
 	etag   storage.ETag
 	put    storage.Receipt
 }
 
-func newStage(t *testing.T, body bool) *stage {
+func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{
-		losing: &losing{next: http.DefaultClient, body: body},
+		faults: fault.New(http.DefaultClient, 0),
 		meter:  &storage.Meter{},
 		name:   "t" + strings.ReplaceAll(uuid.NewString(), "-", ""),
 	}
-	s.Account = emulated(t, &azure.Options{Transport: s.losing, Meter: s.meter})
+	s.Account = emulated(t, &azure.Options{Transport: s.faults, Meter: s.meter})
 	ctx := t.Context()
 	var errs [5]error
 	errs[0] = s.Queues.CreateQueue(ctx, s.name)
@@ -152,8 +127,8 @@ func TestLostReply(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, false)
-			s.losing.lose.Store(true)
+			s := newStage(t)
+			s.faults.Use(fault.Rule{Fault: fault.LostReply, First: 1})
 			err := tt.do(t.Context(), s)
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("error %v, want %v", err, tt.want)
@@ -174,8 +149,9 @@ func TestLostReply(t *testing.T) {
 
 func TestLostReply_Body(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, true)
-	s.losing.lose.Store(true)
+	s := newStage(t)
+	cut := fault.Rule{Fault: fault.CutReply, First: 1}
+	s.faults.Use(cut)
 	_, err := s.Tables.Transact(t.Context(), s.name, []storage.Operation{{Action: storage.Insert, Row: row("new")}}, false)
 	if !errors.Is(err, storage.ErrUnavailable) || !storage.Ambiguous(err) {
 		t.Errorf("transaction whose answer was cut: %v", err)
@@ -183,7 +159,7 @@ func TestLostReply_Body(t *testing.T) {
 	if _, err := s.Tables.Read(t.Context(), s.name, "p", "new"); err != nil {
 		t.Errorf("the transaction had no effect: %v", err)
 	}
-	s.losing.lose.Store(true)
+	s.faults.Use(cut)
 	if _, err := s.Tables.Read(t.Context(), s.name, "p", "old"); err != nil {
 		t.Errorf("a read is repeated: %v", err)
 	}
