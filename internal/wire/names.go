@@ -71,3 +71,7 @@ func (n Names) AppLease() string { return n.lower + "-applease" }
 
 // AppLeaseInfo returns the name of the blob in the AppLease container that names the holder.
 func (n Names) AppLeaseInfo() string { return n.lower + "-appleaseinfo" }
+
+// Workers returns the name of the container, private to Durafleet, in which workers tell how they
+// are.
+func (n Names) Workers() string { return n.lower + "-workers" }

@@ -1,0 +1,89 @@
+package taskhub
+
+import "time"
+
+// WorkerHealth is what a worker knows about itself at one moment.
+type WorkerHealth struct {
+	WorkerID string
+	// At is when this was so, Started when the worker began; by the worker's clock, as all times
+	// here unless they say otherwise.
+	At      time.Time
+	Started time.Time
+	// Partitions are those it owns, by id.
+	Partitions []OwnedPartition
+	// Stalls counts by partition, owned or not, how often its reader was found to hang, was cut off
+	// and the partition let go of or read anew.
+	Stalls map[string]int64
+	// Unknown are the names that messages ask for and that nothing is bound to here. A name is
+	// listed for as long as one of its messages may be waiting.
+	Unknown []UnknownName
+	// Held are the instances whose code does not match their history.
+	Held []HeldInstance
+	// Running are the activities that run, the longest running first.
+	Running []RunningActivity
+	// Activities is how many activities run, Buffered how many control messages are held.
+	Activities int
+	Buffered   int
+}
+
+// OwnedPartition is a partition as its owner sees it.
+type OwnedPartition struct {
+	ID string
+	// Since is when the worker took it.
+	Since time.Time
+	// LeaseAge is how long ago the last renewal that took effect was sent.
+	LeaseAge time.Duration
+	// LastPolled is when its queue last answered the worker, zero if it never did.
+	LastPolled time.Time
+	// Draining says that it is about to be handed over.
+	Draining bool
+	// Messages is how many messages of its queue the worker holds. OldestMessage is when the oldest
+	// of them was sent, by the service's clock and zero if there is none, Deliveries how often one of
+	// them was delivered at most.
+	Messages      int
+	OldestMessage time.Time
+	Deliveries    int
+	// Sessions is how many of its instances are in memory.
+	Sessions int
+}
+
+// NameKind says what a name is the name of.
+type NameKind string
+
+// The kinds of names.
+const (
+	ActivityName      NameKind = "activity"
+	OrchestrationName NameKind = "orchestration"
+)
+
+// UnknownName is a name that a worker was asked for and does not know. Its messages are put back,
+// with growing pauses, until a worker knows it.
+type UnknownName struct {
+	Kind NameKind
+	Name string
+	// Count is how many deliveries were turned away, one message more than once.
+	Count int64
+	// Since and LastSeen are when the first and the last of them came.
+	Since    time.Time
+	LastSeen time.Time
+}
+
+// HeldInstance is an instance that is not worked on because its code does not match its history. It
+// is tried again, with growing pauses, so that putting the code right heals it.
+type HeldInstance struct {
+	InstanceID string
+	Reason     string
+	// Since and LastTried are when this was first and last found.
+	Since     time.Time
+	LastTried time.Time
+}
+
+// RunningActivity is an activity that a worker runs.
+type RunningActivity struct {
+	Name        string
+	InstanceID  string
+	ExecutionID string
+	// TaskID is the number of the call in its execution.
+	TaskID int32
+	Since  time.Time
+}
