@@ -39,6 +39,7 @@ require(process.argv[1]);
 
 // Server is a running Azurite. Its methods may be called concurrently.
 type Server struct {
+	options *Options // with defaults
 	command *exec.Cmd
 	stdin   io.Closer
 	output  *output
@@ -64,6 +65,7 @@ func Launch(ctx context.Context, opts *Options) (*Server, error) {
 	}
 	filled.Progress("Starting Azurite " + Version)
 	server := &Server{
+		options: filled,
 		command: exec.Command(node, append([]string{"-e", keeper, script}, arguments(filled)...)...),
 		output:  &output{log: filled.Logger, ready: make(chan struct{})},
 		done:    make(chan struct{}),
