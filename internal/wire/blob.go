@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,22 @@ func Compress(text string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+const (
+	// trailerBytes is the length of the size at the end of a gzip member.
+	trailerBytes = 4
+	// maxRatio is the most that a byte of gzip can unpack to.
+	maxRatio = 1032
+)
+
+// UnpackedSize returns the number of bytes that a blob claims to unpack to, without unpacking it.
+// Decompress finds out whether the claim is true.
+func UnpackedSize(data []byte) int64 {
+	if len(data) < trailerBytes {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint32(data[len(data)-trailerBytes:]))
+}
+
 // Decompress returns the text of a blob. It stops with ErrBlobTooLarge when the text would be
 // longer than limit bytes, and returns ErrBlobCorrupt for anything but one complete gzip member,
 // an empty blob included. A byte order mark is dropped and bytes that are not UTF-8 become U+FFFD,
@@ -34,6 +51,7 @@ func Decompress(data []byte, limit int64) (string, error) {
 	}
 	r.Multistream(false)
 	var b strings.Builder
+	b.Grow(int(max(0, min(UnpackedSize(data), int64(len(data))*maxRatio, limit))))
 	n, err := io.Copy(&b, io.LimitReader(r, limit))
 	if err != nil {
 		return "", corrupt(err)

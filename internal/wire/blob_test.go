@@ -112,3 +112,15 @@ func TestParseBlobURL(t *testing.T) {
 		}
 	}
 }
+
+func TestUnpackedSize(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "x", strings.Repeat("long ", 100_000)} {
+		if got := wire.UnpackedSize(compress(t, text)); got != int64(len(text)) {
+			t.Errorf("%d bytes, want %d", got, len(text))
+		}
+	}
+	if got := wire.UnpackedSize([]byte{1, 2}); got != 0 {
+		t.Errorf("%d bytes in what is no blob", got)
+	}
+}

@@ -31,6 +31,8 @@ type Instance struct {
 	// InputBlob is the blob holding the input of a row as .NET clients create it for inputs that
 	// fit a message but no column. It is empty as soon as Input says something itself.
 	InputBlob string
+	// Poison says that messages of the instance were moved out of their queues; nil if none were.
+	Poison *PoisonMark
 }
 
 // DecodeInstance reads a status row. Columns that are missing give zero values and an unknown
@@ -54,7 +56,7 @@ func DecodeInstance(instanceKey string, c Columns) (Instance, error) {
 		HasGeneration:  s.integer("Generation") != nil,
 		TaskHubName:    word(s, "TaskHubName"),
 	}
-	in.Tags = tagsOf(s)
+	in.Tags, in.Poison = tagsOf(s), DecodePoisonMark(c)
 	if in.CustomStatus != nil && *in.CustomStatus == nullText {
 		in.CustomStatus = nil
 	}
@@ -73,6 +75,7 @@ func InstanceColumns(payloads bool) []string {
 	columns := []string{
 		"PartitionKey", "RowKey", "Timestamp", "ExecutionId", "Name", "Version", "CustomStatus", "CreatedTime",
 		"LastUpdatedTime", "CompletedTime", "ScheduledStartTime", "RuntimeStatus", "Generation", "Tags", "TaskHubName",
+		poisonColumn,
 	}
 	if payloads {
 		columns = append(columns, "Input", "Output", "Input"+blobSuffix)

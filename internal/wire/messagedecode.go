@@ -124,6 +124,29 @@ func (o *envelopeObject) message() (*Message, error) {
 	return m, completeTarget(m)
 }
 
+// CheckMessage refuses a message that was read but that no engine can have sent: one with an event
+// that is never a message, one that is in a queue of the other kind, and one without the name of
+// what it wants to be run. The error is a *DecodeError.
+func CheckMessage(m *Message, workItem bool) error {
+	info, known := kindOf(m.Event.Kind())
+	name := "-"
+	switch e := m.Event.(type) {
+	case *history.TaskScheduled:
+		name = e.Name
+	case *history.ExecutionStarted:
+		name = e.Name
+	}
+	switch {
+	case !known || !info.travels:
+		return malformed("TaskMessage.Event", "%s is never a message", m.Event.Kind())
+	case workItem != (info.kind == history.KindTaskScheduled):
+		return malformed("TaskMessage.Event", "%s does not belong into this queue", info.kind)
+	case name == "":
+		return malformed("TaskMessage.Event.Name", "missing")
+	}
+	return nil
+}
+
 // completeTarget lets a start message name its instance in either of the two places meant for it.
 func completeTarget(m *Message) error {
 	if start, ok := m.Event.(*history.ExecutionStarted); ok {

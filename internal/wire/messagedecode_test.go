@@ -267,3 +267,28 @@ func TestDecodeMessage_DeepFailure(t *testing.T) {
 		t.Errorf("depth %d, want %d", n, depth)
 	}
 }
+
+func TestCheckMessage(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		event    history.Event
+		workItem bool
+		want     string
+	}{
+		{&history.TaskScheduled{Name: "A"}, true, ""},
+		{&history.TaskScheduled{}, true, "missing"},
+		{&history.TaskScheduled{Name: "A"}, false, "does not belong"},
+		{&history.ExecutionStarted{Name: "O"}, false, ""},
+		{&history.ExecutionStarted{}, false, "missing"},
+		{&history.ExecutionStarted{Name: "O"}, true, "does not belong"},
+		{&history.EventRaised{}, false, ""},
+		{&history.TimerFired{}, true, "does not belong"},
+		{&history.ExecutionCompleted{}, false, "never a message"},
+		{&history.ExecutionRewound{}, false, "never a message"},
+	} {
+		err := wire.CheckMessage(messageOf(tt.event), tt.workItem)
+		if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, wire.ErrMalformed) || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s, work item %t: %v, want %q", tt.event.Kind(), tt.workItem, err, tt.want)
+		}
+	}
+}

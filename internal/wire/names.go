@@ -75,3 +75,7 @@ func (n Names) AppLeaseInfo() string { return n.lower + "-appleaseinfo" }
 // Workers returns the name of the container, private to Durafleet, in which workers tell how they
 // are.
 func (n Names) Workers() string { return n.lower + "-workers" }
+
+// Poison returns the name of the container, private to Durafleet, for messages that were moved out
+// of their queues.
+func (n Names) Poison() string { return n.lower + "-poison" }
