@@ -44,6 +44,9 @@ type Call struct {
 	// Content is what the request carries, for people and tests to look at: a Posted, the []Operation
 	// of a write to a table, the Filter of a query, the bytes of a blob; nil for nothing.
 	Content any
+	// Result is what the service answered, set once next has returned without an error: a Receipt,
+	// Batch, Row, Page or the like.
+	Result any
 	// Empty is set after a QueueGet that brought nothing: an idle poll.
 	Empty bool
 }

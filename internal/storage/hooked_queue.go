@@ -16,7 +16,9 @@ func through[T any](ctx context.Context, hook Hook, call *Call, request func(con
 	var result T
 	err := hook(ctx, call, func(ctx context.Context) error {
 		var err error
-		result, err = request(ctx)
+		if result, err = request(ctx); err == nil {
+			call.Result = result
+		}
 		return err
 	})
 	if err != nil {

@@ -1,0 +1,461 @@
+package simulation_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// checker watches every request, and says what must not be.
+type checker struct {
+	w       *world
+	records map[string]*record
+	// requested are the messages that were ever put, by what they ask for or answer.
+	requested map[string]bool
+	messages  map[string]*tracked
+	// live are the instances whose status rows say that they have not ended.
+	live map[string]bool
+	// leases is what each process may think about each partition.
+	leases map[leaseKey]*belief
+}
+
+// record is what the history table says about an instance.
+type record struct {
+	execution string
+	rows      int
+	state     *history.State
+	// begun are all executions that ever had a history; taken the payloads of all events that ever
+	// were in one.
+	begun, taken map[string]bool
+	// renewed counts starts that replaced an execution, and purges.
+	renewed int
+	// ends are the outcomes that status rows have shown, by execution.
+	ends map[string]string
+}
+
+// tracked is a message in a queue.
+type tracked struct {
+	content *wire.Message
+	// got says that somebody has taken it.
+	got     bool
+	renewed int // record.renewed when it was put
+}
+
+type leaseKey struct {
+	process *process
+	queue   string
+}
+
+// belief is what a process may think about a partition.
+type belief struct {
+	proven time.Time // when it last wrote itself into the row
+	gone   time.Time // when it last learned that the row names somebody else, or wrote that itself
+}
+
+func newChecker(w *world) *checker {
+	return &checker{
+		w: w, records: map[string]*record{}, requested: map[string]bool{}, messages: map[string]*tracked{},
+		live: map[string]bool{}, leases: map[leaseKey]*belief{},
+	}
+}
+
+func (c *checker) record(id string) *record {
+	r, ok := c.records[id]
+	if !ok {
+		r = &record{state: &history.State{}, begun: map[string]bool{}, taken: map[string]bool{}, ends: map[string]string{}}
+		c.records[id] = r
+	}
+	return r
+}
+
+func (c *checker) belief(p *process, queue string) *belief {
+	key := leaseKey{p, queue}
+	b, ok := c.leases[key]
+	if !ok {
+		b = &belief{}
+		c.leases[key] = b
+	}
+	return b
+}
+
+// leaseDuration is how long a claim of a partition lasts.
+const leaseDuration = 30 * time.Second
+
+// noticed is how long after it has learned that a partition is gone a process may still read it:
+// no time passes between the two, but for what it has to do in between.
+const noticed = time.Second
+
+// parked looks at a request that a process has decided on.
+func (c *checker) parked(p *process, call *storage.Call) {
+	if call.Kind != storage.QueueGet || call.Target == c.w.names.WorkItemQueue() {
+		return
+	}
+	b, now := c.belief(p, call.Target), time.Now()
+	switch {
+	case b.proven.IsZero() || now.Sub(b.proven) > leaseDuration:
+		c.w.fail("%v reads %s although its last renewal is of %s", p, call.Target, clock(b.proven))
+	case b.gone.After(b.proven) && now.Sub(b.gone) > noticed:
+		c.w.fail("%v reads %s although it knew at %s that it is not its own any more", p, call.Target, clock(b.gone))
+	}
+}
+
+// done looks at a request that has reached the store.
+func (c *checker) done(st *step, v verdict, err error) {
+	c.trace(st, v, err)
+	if err != nil {
+		return
+	}
+	call := st.call
+	switch call.Kind {
+	case storage.QueuePut:
+		c.put(st)
+	case storage.QueueGet:
+		for _, m := range call.Result.(storage.Batch).Messages {
+			if t := c.messages[m.ID]; t != nil {
+				t.got = true
+			}
+		}
+	case storage.QueueDelete:
+		c.deleted(st)
+	case storage.TableQuery:
+		if call.Target == c.w.names.PartitionsTable() && v == proceed {
+			c.listed(st.process, call.Result.(storage.Page).Rows)
+		}
+	case storage.TableReplace, storage.TableInsert, storage.TableMerge, storage.TableDelete, storage.TableTransact:
+		c.wrote(st)
+	}
+}
+
+func (c *checker) wrote(st *step) {
+	operations := st.call.Content.([]storage.Operation)
+	switch st.call.Target {
+	case c.w.names.PartitionsTable():
+		c.owned(st.process, operations[0])
+	case c.w.names.HistoryTable():
+		c.committed(st, operations)
+	case c.w.names.InstancesTable():
+		c.shown(st.call.Key, operations[0])
+	}
+}
+
+// owned looks at a write to a partition's row.
+func (c *checker) owned(p *process, operation storage.Operation) {
+	queue := operation.Row.RowKey
+	b := c.belief(p, queue)
+	if owner, _ := operation.Row.Values["CurrentOwner"].(string); owner == p.id {
+		b.proven = time.Now()
+		return
+	}
+	if b.proven.IsZero() || b.gone.After(b.proven) {
+		return
+	}
+	if _, released := operation.Row.Values["CurrentOwner"]; !released {
+		b.gone = time.Now()
+		if n := c.w.sched.waits(p, func(call *storage.Call) bool { return call.Kind == storage.QueueGet && call.Target == queue }); n > 0 {
+			c.w.fail("%v releases %s while it reads it", p, queue)
+		}
+	}
+}
+
+// listed notes what a process has read about the partitions.
+func (c *checker) listed(p *process, rows []storage.Row) {
+	for _, row := range rows {
+		if owner, _ := row.Values["CurrentOwner"].(string); owner != p.id {
+			c.belief(p, row.RowKey).gone = time.Now()
+		}
+	}
+}
+
+// requestKey names what a message asks for, so that it can be found when the history says that it
+// was asked for.
+func requestKey(kind history.Kind, parts ...any) string {
+	return fmt.Sprintln(append([]any{kind}, parts...)...)
+}
+
+// keyOf returns the request key of a message.
+func keyOf(m *wire.Message) string {
+	switch e := m.Event.(type) {
+	case *history.TaskScheduled:
+		return requestKey(history.KindTaskScheduled, m.Target.InstanceID, m.Target.ExecutionID, e.EventID, e.Name)
+	case *history.TimerFired:
+		return requestKey(history.KindTimerCreated, m.Target.InstanceID, m.Target.ExecutionID, e.TimerID)
+	case *history.ExecutionStarted:
+		if e.Parent != nil {
+			return requestKey(history.KindSubOrchestrationCreated, e.Parent.Instance.InstanceID, e.Parent.Instance.ExecutionID,
+				e.Parent.TaskID, e.Instance.InstanceID)
+		}
+	case *history.EventRaised:
+		return requestKey(history.KindEventSent, m.Target.InstanceID, e.Name, history.TextOr(e.Input, ""))
+	case *history.TaskCompleted, *history.TaskFailed:
+		return requestKey(history.KindTaskCompleted, m.Target.InstanceID, m.Target.ExecutionID, history.AnswerTo(e))
+	}
+	return ""
+}
+
+func (c *checker) put(st *step) {
+	receipt, _ := st.call.Result.(storage.Receipt)
+	m := c.decode(st.call.Content.(storage.Posted).Text)
+	if m == nil {
+		return
+	}
+	c.requested[keyOf(m)] = true
+	c.messages[receipt.ID] = &tracked{content: m, renewed: c.record(m.Target.InstanceID).renewed}
+}
+
+// decode reads a message, out of its payload blob if it is in one.
+func (c *checker) decode(text string) *wire.Message {
+	m, blob, err := wire.DecodeMessage(text)
+	if err == nil && blob != "" {
+		var data []byte
+		if data, err = c.w.raw.Blobs.GetBlob(c.w.background, c.w.names.LargeMessages(), blob, 0); err == nil {
+			if text, err = wire.Decompress(data, 1<<30); err == nil {
+				m, _, err = wire.DecodeMessage(text)
+			}
+		}
+	}
+	if err != nil {
+		c.w.fail("a message cannot be read: %v: %.200s", err, text)
+		return nil
+	}
+	return m
+}
+
+// deleted looks at the deletion of a message: what it was to bring about must be stored, or can
+// never be.
+func (c *checker) deleted(st *step) {
+	t := c.messages[st.call.Key]
+	if t == nil {
+		return
+	}
+	delete(c.messages, st.call.Key)
+	m := t.content
+	r := c.record(m.Target.InstanceID)
+	if !t.got {
+		c.takenBack(st.process, m)
+		return
+	}
+	over := r.state.Completed() != nil || r.renewed != t.renewed || !c.live[m.Target.InstanceID]
+	foreign := m.Target.ExecutionID != "" && !strings.EqualFold(m.Target.ExecutionID, r.execution)
+	wrong := false
+	switch e := m.Event.(type) {
+	case *history.TaskScheduled:
+		wrong = !over && !foreign && !c.requested[requestKey(history.KindTaskCompleted, m.Target.InstanceID, m.Target.ExecutionID, e.EventID)]
+	case *history.ExecutionStarted:
+		wrong = !r.begun[e.Instance.ExecutionID] && c.awaited(e)
+	case *history.EventRaised:
+		wrong = !over && !r.has(history.TextOr(e.Input, ""))
+	case *history.ExecutionTerminated:
+		wrong = !over
+	default:
+		wrong = history.IsAnswer(e) && !over && !foreign && r.state.Request(e) != nil && !r.state.Answered(e)
+	}
+	if wrong {
+		c.w.fail("%v deletes a %s for %s although its effect is not stored", st.process, m.Event.Kind(), m.Target.InstanceID)
+	}
+}
+
+// takenBack looks at a message that its sender has taken back.
+func (c *checker) takenBack(p *process, m *wire.Message) {
+	r := c.record(m.Target.InstanceID)
+	if e, ok := m.Event.(*history.ExecutionStarted); ok && e.Parent != nil {
+		r = c.record(e.Parent.Instance.InstanceID)
+		if strings.EqualFold(r.execution, e.Parent.Instance.ExecutionID) && r.recorded(e.Parent.TaskID) && !c.record(e.Instance.InstanceID).begun[e.Instance.ExecutionID] && !c.doubled(m) {
+			c.w.fail("%v takes back the start of child %s, which the history of its parent counts on", p, e.Instance.InstanceID)
+		}
+		return
+	}
+	if m.Event.Kind() != history.KindTaskScheduled && m.Event.Kind() != history.KindTimerFired {
+		return
+	}
+	id := m.Event.Head().EventID
+	if m.Event.Kind() == history.KindTimerFired {
+		id = m.Event.(*history.TimerFired).TimerID
+	}
+	if strings.EqualFold(r.execution, m.Target.ExecutionID) && r.recorded(id) && !r.answered(id) && !c.doubled(m) {
+		c.w.fail("%v takes back the %s of %s, which its history counts on", p, m.Event.Kind(), m.Target.InstanceID)
+	}
+}
+
+// doubled reports whether another message asks for the same.
+func (c *checker) doubled(m *wire.Message) bool {
+	for _, other := range c.messages {
+		if keyOf(other.content) == keyOf(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// has reports whether an event is in the history, or was used up by a generation that continued as
+// new in the turn in which it began: what that passed on tells. An input in a blob is not looked at.
+func (r *record) has(payload string) bool {
+	started := r.state.Started()
+	return r.taken[payload] || started != nil && (started.Input == nil || strings.Contains(*started.Input, payload))
+}
+
+func (r *record) recorded(id int32) bool {
+	for _, e := range r.state.Events() {
+		if isRequest(e) && e.Head().EventID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *record) answered(id int32) bool {
+	for _, e := range r.state.Events() {
+		if history.IsAnswer(e) && history.AnswerTo(e) == id {
+			return true
+		}
+	}
+	return false
+}
+
+func isRequest(e history.Event) bool {
+	switch e.(type) {
+	case *history.TaskScheduled, *history.TimerCreated, *history.SubOrchestrationCreated, *history.EventSent:
+		return true
+	default:
+		return false
+	}
+}
+
+// awaited reports whether a start is one that its instance's row, or its parent's history, waits for.
+func (c *checker) awaited(e *history.ExecutionStarted) bool {
+	if e.Parent != nil {
+		r := c.record(e.Parent.Instance.InstanceID)
+		return strings.EqualFold(r.execution, e.Parent.Instance.ExecutionID) && r.recorded(e.Parent.TaskID) &&
+			r.state.Completed() == nil && !r.answered(e.Parent.TaskID) && c.record(e.Instance.InstanceID).execution == ""
+	}
+	row, err := c.w.raw.Tables.Read(c.w.background, c.w.names.InstancesTable(), wire.EscapeKey(e.Instance.InstanceID), "")
+	if err != nil {
+		return false
+	}
+	in, err := wire.DecodeInstance(row.PartitionKey, row.Values)
+	return err == nil && in.ExecutionID == e.Instance.ExecutionID && !in.Status.Terminal()
+}
+
+// committed looks at a write to the history table.
+func (c *checker) committed(st *step, operations []storage.Operation) {
+	id := wire.UnescapeKey(operations[0].Row.PartitionKey)
+	r := c.record(id)
+	if operations[0].Action == storage.Delete {
+		r.execution, r.rows, r.state = "", 0, &history.State{}
+		r.renewed++
+		return
+	}
+	last := operations[len(operations)-1]
+	guarded := last.Row.RowKey == wire.SentinelKey &&
+		(last.Action == storage.Insert || last.Action == storage.Merge && last.ETag != "" && last.ETag != storage.AnyETag)
+	if !guarded {
+		c.w.fail("%v writes the history of %s without the condition that it has not changed", st.process, id)
+	}
+	ended := r.state.Completed() != nil
+	for _, operation := range operations {
+		if operation.Row.RowKey == wire.SentinelKey {
+			continue
+		}
+		if problem := c.row(id, r, operation.Row, ended); problem != "" {
+			c.w.fail("%v: history of %s: row %s: %s", st.process, id, operation.Row.RowKey, problem)
+			return
+		}
+	}
+}
+
+// row adds a history row to the record and says what is wrong with it.
+func (c *checker) row(id string, r *record, row storage.Row, ended bool) string {
+	execution := wire.ExecutionOf(row.Values)
+	index, err := strconv.ParseInt(row.RowKey, 16, 64)
+	if err != nil {
+		return err.Error()
+	}
+	if execution != r.execution {
+		if index != 0 {
+			return fmt.Sprintf("execution %s begins there", execution)
+		}
+		r.execution, r.rows, r.state = execution, 0, &history.State{}
+		r.begun[execution] = true
+	} else if ended {
+		return "comes after the end"
+	}
+	if int(index) != r.rows {
+		return fmt.Sprintf("comes after %d rows", r.rows)
+	}
+	r.rows++
+	event, err := wire.DecodeEvent(row.Values)
+	if err != nil {
+		return err.Error()
+	}
+	return c.event(id, r, event)
+}
+
+func (c *checker) event(id string, r *record, event history.Event) string {
+	if history.IsAnswer(event) && r.state.Request(event) == nil {
+		return fmt.Sprintf("%s for %d, which nobody asked for", event.Kind(), history.AnswerTo(event))
+	}
+	if err := r.state.Append(event); err != nil {
+		return err.Error()
+	}
+	var key string
+	switch e := event.(type) {
+	case *history.TaskScheduled:
+		key = requestKey(e.Kind(), id, r.execution, e.EventID, e.Name)
+	case *history.TimerCreated:
+		key = requestKey(e.Kind(), id, r.execution, e.EventID)
+	case *history.SubOrchestrationCreated:
+		key = requestKey(e.Kind(), id, r.execution, e.EventID, e.InstanceID)
+	case *history.EventSent:
+		key = requestKey(e.Kind(), e.InstanceID, e.Name, history.TextOr(e.Input, ""))
+	case *history.EventRaised:
+		payload := history.TextOr(e.Input, "")
+		for _, other := range r.state.Events()[:r.state.Len()-1] {
+			if raised, ok := other.(*history.EventRaised); ok && history.TextOr(raised.Input, "") == payload {
+				return "event " + payload + " for the second time"
+			}
+		}
+		r.taken[payload] = true
+	}
+	if key != "" && !c.requested[key] {
+		return fmt.Sprintf("%s %d has no message", event.Kind(), event.Head().EventID)
+	}
+	return ""
+}
+
+// shown looks at what a status row says after a write.
+func (c *checker) shown(key string, operation storage.Operation) {
+	partitionKey := operation.Row.PartitionKey
+	id := wire.UnescapeKey(partitionKey)
+	r := c.record(id)
+	row, err := c.w.raw.Tables.Read(c.w.background, c.w.names.InstancesTable(), partitionKey, "")
+	if err != nil {
+		delete(c.live, id)
+		r.renewed++
+		return
+	}
+	in, err := wire.DecodeInstance(partitionKey, row.Values)
+	if err != nil {
+		c.w.fail("status row %s: %v", key, err)
+		return
+	}
+	if operation.Action == storage.Replace || operation.Action == storage.Insert && in.HasGeneration {
+		r.renewed++ // by a client
+	}
+	if !in.Status.Terminal() {
+		if end, ended := r.ends[in.ExecutionID]; ended {
+			c.w.fail("the status row of %s is %s after it was %s", id, in.Status, end)
+		}
+		c.live[id] = true
+		return
+	}
+	delete(c.live, id)
+	end := fmt.Sprintf("%s %s", in.Status, history.TextOr(in.Output, "-"))
+	if before, ended := r.ends[in.ExecutionID]; ended && before != end {
+		c.w.fail("the outcome of %s was %.100s and is %.100s now", id, before, end)
+	}
+	r.ends[in.ExecutionID] = end
+}

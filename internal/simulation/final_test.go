@@ -1,0 +1,228 @@
+package simulation_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/taskhub"
+)
+
+// quiet reports whether no instance is alive and no message is left.
+func (c *checker) quiet() bool {
+	if len(c.live) > 0 {
+		return false
+	}
+	for _, queue := range c.w.queues {
+		if n, err := c.w.raw.Queues.Count(c.w.background, queue); n > 0 || err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// explainUnsettled says what keeps the fleet from coming to rest.
+func (c *checker) explainUnsettled() {
+	var left []string
+	for _, a := range c.w.actors {
+		if !a.done.Load() {
+			left = append(left, fmt.Sprintf("client of %s has %d steps to do", a.id, len(a.script)))
+		}
+	}
+	for _, id := range sortedKeys(c.live) {
+		left = append(left, "instance "+id+" is alive")
+	}
+	for _, queue := range c.w.queues {
+		for _, m := range c.w.store.Messages(queue) {
+			left = append(left, fmt.Sprintf("%s holds %s (%d deliveries, visible at %s) %s",
+				queue, short(m.ID), m.DequeueCount, clock(m.Visible), message(m.Text)))
+		}
+	}
+	c.w.fail("not settled: %s", strings.Join(left, "\n\t"))
+}
+
+// balanced says what is wrong with the way the partitions are shared, "" for nothing.
+func (c *checker) balanced() string {
+	rows, _, err := storage.All(c.w.background, c.w.raw.Tables, c.w.names.PartitionsTable(), storage.Query{})
+	if err != nil {
+		return err.Error()
+	}
+	counts := map[string]int{}
+	for _, p := range c.w.liveWorkers() {
+		counts[p.id] = 0
+	}
+	for _, row := range rows {
+		owner, _ := row.Values["CurrentOwner"].(string)
+		if _, known := counts[owner]; !known {
+			return fmt.Sprintf("partition %s is owned by %q", row.RowKey, owner)
+		}
+		counts[owner]++
+	}
+	var all []int
+	for _, owner := range sortedKeys(counts) {
+		all = append(all, counts[owner])
+	}
+	if slices.Max(all)-slices.Min(all) > 1 {
+		return fmt.Sprintf("partitions are not balanced: %v", counts)
+	}
+	return ""
+}
+
+// final looks at what is stored when everything is over, and whether a purge leaves nothing.
+func (c *checker) final() {
+	hub, err := taskhub.Open(c.w.background, taskhub.Ports(c.w.raw), hubName, nil)
+	if err != nil {
+		c.w.fail("open the hub: %v", err)
+		return
+	}
+	client := taskhub.NewClient(hub)
+	for _, a := range c.w.actors {
+		c.outcome(client, a)
+	}
+	rows, _, err := storage.All(c.w.background, c.w.raw.Tables, c.w.names.InstancesTable(), storage.Query{})
+	if err != nil {
+		c.w.fail("list the instances: %v", err)
+	}
+	for _, row := range rows {
+		c.whole(hub.Store(), client, wire.UnescapeKey(row.PartitionKey))
+	}
+	if len(c.w.rates) == 0 {
+		for _, call := range sortedKeys(c.w.ledger.runs) {
+			if n := c.w.ledger.runs[call]; n != 1 {
+				c.w.fail("activity %s ran %d times although nothing went wrong", call, n)
+			}
+		}
+	}
+	c.purgeAll(client, rows)
+}
+
+// outcome compares what came of an instance with what its clients know.
+func (c *checker) outcome(client *taskhub.Client, a *actor) {
+	status, err := client.Get(c.w.background, a.id)
+	var last *attempt
+	for _, at := range a.attempts {
+		if at.known == accepted {
+			last = at
+		}
+	}
+	if err != nil {
+		if last != nil && last.purged == refused {
+			c.w.fail("%s is gone: %v", a.id, err)
+		}
+		return
+	}
+	nonce := nonceOf(status)
+	i := slices.IndexFunc(a.attempts, func(at *attempt) bool { return at.input.Nonce == nonce })
+	if i < 0 || a.attempts[i].known == refused || a.attempts[i] != last && a.attempts[i].known == accepted {
+		c.w.fail("%s is of the start %q, which should not be", a.id, nonce)
+		return
+	}
+	c.judgeEnd(a, a.attempts[i], status)
+}
+
+func (c *checker) judgeEnd(a *actor, at *attempt, status *taskhub.Status) {
+	expected := expect(at.input)
+	switch {
+	case status.Status == history.Terminated && at.terminated != refused:
+	case status.Status == history.Failed && expected.failed:
+	case status.Status == history.Completed && !expected.failed:
+		var out output
+		if err := json.Unmarshal(status.Output, &out); err != nil {
+			c.w.fail("%s returned %s: %v", a.id, status.Output, err)
+			return
+		}
+		if !slices.Equal(out.Log, expected.log) {
+			c.w.fail("%s did\n\t%q, not\n\t%q", a.id, out.Log, expected.log)
+		}
+		c.judgeEvents(a, expected, out.Seen)
+	default:
+		c.w.fail("%s ended as %s: %s%s", a.id, status.Status, status.Failure, status.Reason)
+	}
+}
+
+// judgeEvents checks that an instance got every event once at most, only events that may have been
+// raised, and as many as it waits for.
+func (c *checker) judgeEvents(a *actor, expected expectation, seen []string) {
+	counts := map[string]int{}
+	for i, payload := range seen {
+		k := slices.IndexFunc(a.events, func(e *raised) bool { return e.payload == payload })
+		switch {
+		case k < 0 || a.events[k].known == refused:
+			c.w.fail("%s got the event %q, which was not raised", a.id, payload)
+			return
+		case slices.Contains(seen[:i], payload):
+			c.w.fail("%s got the event %q twice", a.id, payload)
+		}
+		counts[a.events[k].name]++
+	}
+	for _, name := range sortedKeys(expected.events) {
+		if counts[name] != expected.events[name] {
+			c.w.fail("%s got %d events %s, not %d", a.id, counts[name], name, expected.events[name])
+		}
+	}
+}
+
+// whole checks that an instance's history and status row are whole and say the same, and that its
+// children exist.
+func (c *checker) whole(hub *store.Hub, client *taskhub.Client, id string) {
+	loaded, err := hub.LoadHistory(c.w.background, id)
+	if err != nil {
+		c.w.fail("%v", err)
+		return
+	}
+	status, err := client.Get(c.w.background, id)
+	if err != nil {
+		c.w.fail("%v", err)
+		return
+	}
+	end := loaded.State.Completed()
+	if loaded.State.Len() == 0 && status.Status == history.Terminated {
+		return // before it began
+	}
+	if end == nil || !loaded.State.AtRest() || !loaded.Complete {
+		c.w.fail("history of %s has no proper end", id)
+		return
+	}
+	if loaded.Rows != loaded.State.Len() {
+		c.w.fail("history of %s: %d of %d rows repeat another", id, loaded.Rows-loaded.State.Len(), loaded.Rows)
+	}
+	if status.Status != end.Status || status.ExecutionID != loaded.ExecutionID || status.Completed == nil {
+		c.w.fail("row of %s: %s of execution %s; its history: %s of execution %s",
+			id, status.Status, status.ExecutionID, end.Status, loaded.ExecutionID)
+	}
+	if end.Status == history.Completed && history.TextOr(status.RawOutput, "none") != history.TextOr(end.Result, "none") {
+		c.w.fail("row of %s: output %q; its history: %q",
+			id, history.TextOr(status.RawOutput, "none"), history.TextOr(end.Result, "none"))
+	}
+	for _, e := range loaded.State.Events() {
+		if created, ok := e.(*history.SubOrchestrationCreated); ok {
+			if _, err := client.Get(c.w.background, created.InstanceID, taskhub.NoPayloads{}); err != nil {
+				c.w.fail("child %s of %s: %v", created.InstanceID, id, err)
+			}
+		}
+	}
+}
+
+func (c *checker) purgeAll(client *taskhub.Client, rows []storage.Row) {
+	for _, row := range rows {
+		if err := client.Purge(c.w.background, wire.UnescapeKey(row.PartitionKey)); err != nil {
+			c.w.fail("%v", err)
+		}
+	}
+	for _, table := range []string{c.w.names.HistoryTable(), c.w.names.InstancesTable()} {
+		left, _, err := storage.All(c.w.background, c.w.raw.Tables, table, storage.Query{})
+		if err != nil || len(left) > 0 {
+			c.w.fail("after all was purged, %d rows are left in %s, %v", len(left), table, err)
+		}
+	}
+	// An account without large payloads has no container for them.
+	blobs, _ := c.w.raw.Blobs.ListBlobs(c.w.background, c.w.names.LargeMessages(), "")
+	if len(blobs) > 0 {
+		c.w.fail("after all was purged, payload blobs are left: %q", blobs)
+	}
+}

@@ -1,0 +1,117 @@
+package simulation_test
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	seedsFlag   = flag.Int("seeds", 0, "how many seeds to run; 0 means as many as the test runs usually")
+	seedFlag    = flag.Uint64("seed", 1, "the first seed")
+	workersFlag = flag.Int("workers", runtime.GOMAXPROCS(0), "how many seeds to run at a time")
+	faultsFlag  = flag.String("faults", "", "faults: none, all, or a list such as lost-reply,crash-after=0.01; \"\" leaves them to the seeds")
+	traceFlag   = flag.Bool("trace", false, "print the whole trace of each seed")
+)
+
+// usualSeeds is how many seeds a test run takes, and with -short, as under the race detector.
+const (
+	usualSeeds = 3000
+	shortSeeds = 200
+)
+
+// run simulates one seed in a bubble.
+func run1(t *testing.T, seed uint64, forced rates, traced bool) (r result) {
+	t.Helper()
+	synctest.Test(t, func(*testing.T) { r = simulate(seed, forced, traced) })
+	return r
+}
+
+// TestFleet runs many seeds. One that fails is run again with a trace.
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	n := *seedsFlag
+	if n == 0 {
+		n = usualSeeds
+		if testing.Short() {
+			n = shortSeeds
+		}
+	}
+	var forced rates
+	if *faultsFlag != "" {
+		var err error
+		if forced, err = parseRates(*faultsFlag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	var next atomic.Uint64
+	var steps, done atomic.Int64
+	var span atomic.Int64
+	var failed atomic.Bool
+	var group sync.WaitGroup
+	for range *workersFlag {
+		group.Go(func() {
+			for i := next.Add(1) - 1; i < uint64(n) && !failed.Load(); i = next.Add(1) - 1 { //nolint:gosec // not negative
+				r := run1(t, *seedFlag+i, forced, *traceFlag)
+				steps.Add(int64(r.steps))
+				span.Add(int64(r.span))
+				done.Add(1)
+				if *traceFlag {
+					t.Log(r.trace)
+				}
+				if len(r.failures) > 0 {
+					failed.Store(true)
+					report(t, r, forced)
+				}
+			}
+		})
+	}
+	group.Wait()
+	took := time.Since(began)
+	t.Logf("%d seeds in %v: %.1f seeds and %.0f steps a second, %v of virtual time on average",
+		done.Load(), took.Round(time.Millisecond), float64(done.Load())/took.Seconds(), float64(steps.Load())/took.Seconds(),
+		(time.Duration(span.Load()) / time.Duration(max(1, done.Load()))).Round(time.Second))
+}
+
+// traceLines is how much of a trace is shown.
+const traceLines = 400
+
+func report(t *testing.T, r result, forced rates) {
+	t.Helper()
+	again := run1(t, r.seed, forced, true)
+	lines := strings.Split(again.trace, "\n")
+	if len(lines) > traceLines && !*traceFlag {
+		lines = append([]string{fmt.Sprintf("… %d lines; all with -trace", len(lines)-traceLines)}, lines[len(lines)-traceLines:]...)
+	}
+	faults := ""
+	if *faultsFlag != "" {
+		faults = " -faults=" + *faultsFlag
+	}
+	t.Errorf("seed %d fails after %d steps:\n%s\n\nIt runs again with\n\tgo test ./internal/simulation -run 'TestFleet$' -seeds=1 -seed=%d%s -trace\n\n%s",
+		r.seed, r.steps, strings.Join(r.failures, "\n"), r.seed, faults, strings.Join(lines, "\n"))
+	if again.hash != r.hash {
+		t.Errorf("seed %d is not exact: %x, then %x", r.seed, r.hash, again.hash)
+	}
+}
+
+// TestExact shows that a seed decides everything.
+func TestExact(t *testing.T) {
+	t.Parallel()
+	n := uint64(200)
+	if testing.Short() {
+		n = 40
+	}
+	for seed := range n {
+		first, second := run1(t, seed+1, nil, false), run1(t, seed+1, nil, false)
+		if first.hash != second.hash || first.steps != second.steps {
+			t.Errorf("seed %d: %d steps with hash %x, then %d with %x", seed+1, first.steps, first.hash, second.steps, second.hash)
+		}
+	}
+}

@@ -1,0 +1,393 @@
+package simulation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/durafleet/durafleet/activity"
+	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/orchestration"
+	"github.com/durafleet/durafleet/worker"
+)
+
+// opKind is what an op does.
+type opKind string
+
+const (
+	opCall    opKind = "call"    // an activity
+	opRetry   opKind = "retry"   // an activity that fails N times before it succeeds
+	opFail    opKind = "fail"    // an activity that fails; the failure is noted
+	opFan     opKind = "fan"     // N activities at once
+	opSleep   opKind = "sleep"   // a timer
+	opWait    opKind = "wait"    // N events of the name Key
+	opRace    opKind = "race"    // an event of the name Key against a timer
+	opChild   opKind = "child"   // Ops as a child
+	opBranch  opKind = "branch"  // Ops as two children at once, with an activity beside them
+	opDetach  opKind = "detach"  // Ops as a detached child, which is sent an event
+	opStatus  opKind = "status"  // a custom status
+	opPanic   opKind = "panic"   // the orchestrator panics
+	opUncatch opKind = "uncatch" // an activity fails, and its failure ends the orchestrator
+)
+
+// op is one thing that a program does.
+type op struct {
+	Kind opKind        `json:"k"`
+	Key  string        `json:"key,omitempty"`
+	N    int           `json:"n,omitempty"`
+	For  time.Duration `json:"d,omitempty"`
+	Ops  []op          `json:"ops,omitempty"`
+}
+
+// input is what a program is started with: what to do, how many times over, continuing as new in
+// between, and what has happened so far.
+type input struct {
+	// Nonce tells the starts of one id apart.
+	Nonce  string   `json:"nonce"`
+	Ops    []op     `json:"ops"`
+	Rounds int      `json:"rounds,omitempty"`
+	Log    []string `json:"log,omitempty"`
+	Seen   []string `json:"seen,omitempty"`
+	// Ballast makes inputs that need a payload blob.
+	Ballast string `json:"ballast,omitempty"`
+}
+
+// output is what a program returns: what it did, and which events it got.
+type output struct {
+	Log  []string `json:"log"`
+	Seen []string `json:"seen,omitempty"`
+}
+
+// task is what an activity is to do.
+type task struct {
+	Key   string        `json:"key"`
+	Fail  int           `json:"fail,omitempty"` // attempts that fail, -1 for all
+	For   time.Duration `json:"d,omitempty"`
+	Large int           `json:"large,omitempty"` // bytes to return in addition
+}
+
+var (
+	perform = activity.Declare[task, string]("Perform")
+	program = orchestration.Declare[input, output]("Program")
+)
+
+const signal = "signal"
+
+// bindings are the code of a worker process.
+func (w *world) bindings(p *process) []worker.Binding {
+	return []worker.Binding{
+		perform.With(func(ctx context.Context, t task) (string, error) { return w.runTask(ctx, p, t) }),
+		program.With(runProgram),
+	}
+}
+
+var errAsked = errors.New("failed as it was asked to")
+
+func (w *world) runTask(ctx context.Context, p *process, t task) (string, error) {
+	info, _ := activity.FromContext(ctx)
+	w.ledger.begin(p, info)
+	run.Sleep(ctx, t.For)
+	p.pass(fmt.Sprintf("end %s %d", info.InstanceID, info.TaskID))
+	if t.Fail < 0 || info.Attempt <= t.Fail {
+		return "", errAsked
+	}
+	return t.Key + strings.Repeat("+", t.Large), nil
+}
+
+// player runs a program.
+type player struct {
+	ctx *orchestration.Context
+	in  input
+	out output
+}
+
+func runProgram(ctx *orchestration.Context, in input) (output, error) {
+	p := &player{ctx: ctx, in: in, out: output{Log: in.Log, Seen: in.Seen}}
+	for _, o := range in.Ops {
+		if err := p.play(o); err != nil {
+			return output{}, err
+		}
+	}
+	if in.Rounds > 0 {
+		next := in
+		next.Rounds, next.Log, next.Seen = in.Rounds-1, p.out.Log, p.out.Seen
+		orchestration.ContinueAsNew(ctx, program, next)
+	}
+	return p.out, nil
+}
+
+func (p *player) log(format string, args ...any) {
+	p.out.Log = append(p.out.Log, fmt.Sprintf(format, args...))
+}
+
+func (p *player) play(o op) error {
+	ctx := p.ctx
+	switch o.Kind {
+	case opCall:
+		text, err := orchestration.CallActivity(ctx, perform, task{Key: o.Key, For: o.For, Large: o.N}).Await()
+		p.log("%.40s", text)
+		return err
+	case opRetry:
+		policy := orchestration.Retry{MaxAttempts: o.N + 1, FirstInterval: o.For, Coefficient: 2}
+		text, err := orchestration.CallActivity(ctx, perform, task{Key: o.Key, Fail: o.N}, policy).Await()
+		p.log("%s", text)
+		return err
+	case opFail:
+		_, err := orchestration.CallActivity(ctx, perform, task{Key: o.Key, Fail: -1}).Await()
+		p.log("%s %t", o.Key, err != nil && strings.Contains(err.Error(), errAsked.Error()))
+	case opUncatch:
+		_, err := orchestration.CallActivity(ctx, perform, task{Key: o.Key, Fail: -1}).Await()
+		return err
+	case opFan:
+		return p.fan(o)
+	case opSleep:
+		began := ctx.Now()
+		_, err := ctx.Timer(o.For).Await()
+		p.log("%s %t", o.Key, ctx.Now().Sub(began) >= o.For)
+		return err
+	case opWait:
+		for range o.N {
+			if err := p.wait(o.Key); err != nil {
+				return err
+			}
+		}
+		p.log("%s %d", o.Key, o.N)
+	case opRace:
+		return p.race(o)
+	case opChild, opBranch, opDetach:
+		return p.family(o)
+	case opStatus:
+		ctx.SetCustomStatus(o.Key)
+	case opPanic:
+		panic("panic " + o.Key)
+	}
+	return nil
+}
+
+func (p *player) fan(o op) error {
+	tasks := make([]orchestration.Task[string], o.N)
+	for i := range tasks {
+		tasks[i] = orchestration.CallActivity(p.ctx, perform, task{Key: fmt.Sprintf("%s.%d", o.Key, i), For: o.For})
+	}
+	texts, err := orchestration.All(tasks...).Await()
+	p.log("%s", strings.Join(texts, ","))
+	return err
+}
+
+func (p *player) wait(name string) error {
+	payload, err := orchestration.WaitForEvent(p.ctx, orchestration.DeclareEvent[string](name)).Await()
+	p.out.Seen = append(p.out.Seen, payload)
+	return err
+}
+
+func (p *player) race(o op) error {
+	event := orchestration.WaitForEvent(p.ctx, orchestration.DeclareEvent[string](o.Key))
+	timer := p.ctx.Timer(o.For)
+	first, err := orchestration.FirstOf(event, timer).Await()
+	if err == nil && first == 0 {
+		var payload string
+		payload, err = event.Await()
+		p.out.Seen = append(p.out.Seen, payload)
+	}
+	p.log("%s race", o.Key)
+	return err
+}
+
+func (p *player) family(o op) error {
+	child := input{Nonce: o.Key, Ops: o.Ops, Rounds: o.N}
+	if o.Kind == opDetach {
+		id, err := orchestration.StartDetached(p.ctx, program, child)
+		if err != nil {
+			return err
+		}
+		p.log("%s detached", o.Key)
+		return orchestration.SendEvent(p.ctx, id, orchestration.DeclareEvent[string](signal), o.Key)
+	}
+	children := []orchestration.Task[output]{orchestration.CallSubOrchestration(p.ctx, program, child)}
+	var beside orchestration.Task[string]
+	if o.Kind == opBranch {
+		children = append(children, orchestration.CallSubOrchestration(p.ctx, program, child))
+		beside = orchestration.CallActivity(p.ctx, perform, task{Key: o.Key})
+	}
+	for i, c := range children {
+		out, err := c.Await()
+		if err != nil {
+			p.log("%s.%d failed", o.Key, i)
+			continue
+		}
+		p.log("%s.%d(%s)", o.Key, i, strings.Join(out.Log, ";"))
+	}
+	if o.Kind == opBranch {
+		text, err := beside.Await()
+		p.log("%s", text)
+		return err
+	}
+	return nil
+}
+
+// expectation is what a program must come to.
+type expectation struct {
+	log    []string
+	failed bool
+	// events are how many events the program waits for, by name; races are names that it may get one
+	// event of in each round.
+	events map[string]int
+	races  []string
+}
+
+// expect tells what a program comes to.
+func expect(in input) expectation {
+	e := expectation{events: map[string]int{}}
+	for range in.Rounds + 1 {
+		for _, o := range in.Ops {
+			if e.add(o); e.failed {
+				return e
+			}
+		}
+	}
+	return e
+}
+
+func (e *expectation) note(format string, args ...any) {
+	e.log = append(e.log, fmt.Sprintf(format, args...))
+}
+
+func (e *expectation) add(o op) {
+	switch o.Kind {
+	case opCall:
+		e.note("%.40s", o.Key+strings.Repeat("+", o.N))
+	case opRetry:
+		e.note("%s", o.Key)
+	case opFail, opSleep:
+		e.note("%s true", o.Key)
+	case opUncatch, opPanic:
+		e.failed = true
+	case opFan:
+		var texts []string
+		for i := range o.N {
+			texts = append(texts, fmt.Sprintf("%s.%d", o.Key, i))
+		}
+		e.note("%s", strings.Join(texts, ","))
+	case opWait:
+		e.events[o.Key] += o.N
+		e.note("%s %d", o.Key, o.N)
+	case opRace:
+		e.races = append(e.races, o.Key)
+		e.note("%s race", o.Key)
+	case opChild, opBranch:
+		children := 1
+		if o.Kind == opBranch {
+			children = 2
+		}
+		child := expect(input{Ops: o.Ops, Rounds: o.N})
+		for i := range children {
+			if child.failed {
+				e.note("%s.%d failed", o.Key, i)
+			} else {
+				e.note("%s.%d(%s)", o.Key, i, strings.Join(child.log, ";"))
+			}
+		}
+		if o.Kind == opBranch {
+			e.note("%s", o.Key)
+		}
+	case opDetach:
+		e.note("%s detached", o.Key)
+	case opStatus:
+	}
+}
+
+// generate makes a program up. Names of ops are unique within it.
+func generate(dice *rand.Rand, nonce string) input {
+	g := &generator{dice: dice}
+	in := input{Nonce: nonce, Ops: g.ops(1+dice.IntN(4), 0)}
+	if dice.IntN(5) == 0 {
+		in.Rounds = 1 + dice.IntN(3)
+	}
+	if dice.IntN(20) == 0 {
+		in.Ballast = strings.Repeat("b", 70<<10)
+	}
+	return in
+}
+
+type generator struct {
+	dice *rand.Rand
+	n    int
+}
+
+func (g *generator) ops(n, depth int) []op {
+	ops := make([]op, n)
+	for i := range ops {
+		ops[i] = g.op(depth)
+	}
+	return ops
+}
+
+// op makes one op up. Children do not wait for events from outside: nobody knows their ids.
+func (g *generator) op(depth int) op {
+	g.n++
+	o := op{Key: fmt.Sprintf("o%d", g.n)}
+	kinds := []opKind{
+		opCall, opCall, opCall, opFan, opFan, opSleep, opRetry, opFail, opStatus, opWait, opWait, opWait, opRace, opRace, opChild,
+		opBranch, opDetach, opPanic, opUncatch,
+	}
+	for o.Kind = ""; o.Kind == ""; {
+		o.Kind = kinds[g.dice.IntN(len(kinds))]
+		family := slices.Contains([]opKind{opChild, opBranch, opDetach}, o.Kind)
+		if depth > 0 && (o.Kind == opWait || o.Kind == opRace) || depth > 1 && family {
+			o.Kind = ""
+		}
+	}
+	switch o.Kind {
+	case opCall:
+		o.For = g.pause(3 * time.Minute)
+		if g.dice.IntN(12) == 0 {
+			o.N = 70 << 10
+		}
+	case opFan:
+		o.N, o.For = 2+g.dice.IntN(5), g.pause(30*time.Second)
+	case opSleep, opRace:
+		o.For = time.Second + g.pause(4*time.Minute)
+	case opRetry:
+		o.N, o.For = 1+g.dice.IntN(2), time.Second+g.pause(10*time.Second)
+	case opWait:
+		o.N = 1 + g.dice.IntN(3)
+	case opChild, opBranch:
+		o.Ops = g.ops(1+g.dice.IntN(2), depth+1)
+		o.N = g.dice.IntN(2) * g.dice.IntN(2)
+	case opDetach:
+		o.Ops = append(g.ops(1, depth+1), op{Kind: opRace, Key: signal, For: time.Minute})
+	case opFail, opStatus, opPanic, opUncatch:
+	}
+	return o
+}
+
+// pause returns a time up to d, most often a short one or none.
+func (g *generator) pause(d time.Duration) time.Duration {
+	x := g.dice.Float64()
+	if x < 0.4 {
+		return 0
+	}
+	return time.Duration(x * x * x * float64(d)).Round(time.Millisecond)
+}
+
+// ledger counts how often the calls of activities were run.
+type ledger struct {
+	mu   sync.Mutex
+	runs map[string]int
+}
+
+func newLedger() *ledger { return &ledger{runs: map[string]int{}} }
+
+func (l *ledger) begin(p *process, info activity.Info) {
+	if p.dead.Load() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.runs[fmt.Sprintf("%s/%s/%d", info.InstanceID, info.ExecutionID, info.TaskID)]++
+}

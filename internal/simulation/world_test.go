@@ -1,0 +1,394 @@
+package simulation_test
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/storage/memory"
+	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/taskhub"
+	"github.com/durafleet/durafleet/worker"
+)
+
+const hubName = "Simulated"
+
+// stormSteps and stormTime bound the part of a run in which faults happen.
+const (
+	stormSteps = 1200
+	stormTime  = 15 * time.Minute
+	// settleTime is how long the fleet may take to finish everything afterwards. The longest that a
+	// message may rest is 10 minutes, and a start without a row is given up after some 17.
+	settleTime = 90 * time.Minute
+	// balanceTime is how long workers may take to share the partitions evenly.
+	balanceTime = 2 * time.Minute
+)
+
+// world is one simulated fleet.
+type world struct {
+	seed  uint64
+	dice  *rand.Rand
+	store *memory.Store
+	// raw is the account past the scheduler.
+	raw        storage.Account
+	names      wire.Names
+	queues     []string // the work-item queue first
+	background context.Context //nolint:containedctx // of what the world itself does
+	rates      rates
+	setup      setup
+	sched      *scheduler
+	check      *checker
+	ledger     *ledger
+	actors     []*actor
+
+	processes int
+	workers   []*process
+	clients   []*process
+	// stormy is set while faults happen.
+	stormy                 bool
+	outageUntil, busyUntil time.Time
+	began                  time.Time
+
+	trace    *strings.Builder // nil unless it is wanted
+	hash     uint64
+	failures []string
+}
+
+// setup is the size of a fleet.
+type setup struct {
+	partitions, workers, clients, instances int
+	poll                                    time.Duration
+	noCache                                 bool
+	activities                              int
+}
+
+func chooseSetup(dice *rand.Rand) setup {
+	return setup{
+		partitions: 1 + dice.IntN(4), workers: 1 + dice.IntN(4), clients: 1 + dice.IntN(2), instances: 2 + dice.IntN(6),
+		poll:    []time.Duration{time.Second, 5 * time.Second, 15 * time.Second}[dice.IntN(3)],
+		noCache: dice.IntN(4) == 0, activities: []int{1, 3, 10}[dice.IntN(3)],
+	}
+}
+
+// result is what came of a seed.
+type result struct {
+	seed     uint64
+	hash     uint64
+	steps    int
+	span     time.Duration
+	rates    rates
+	failures []string
+	trace    string
+}
+
+// simulate runs one seed. It has to be called in a bubble of its own.
+func simulate(seed uint64, forced rates, traced bool) result {
+	w := newWorld(seed, forced, traced)
+	w.create()
+	w.populate()
+	w.stormy = true
+	w.sched.run(func() bool {
+		return w.failed() || w.sched.steps >= stormSteps || time.Since(w.began) > stormTime || w.settled()
+	})
+	w.calmDown()
+	deadline := time.Now().Add(settleTime)
+	w.sched.run(func() bool { return w.failed() || w.settled() || time.Now().After(deadline) })
+	w.conclude()
+	w.end()
+	r := result{
+		seed: seed, hash: w.hash, steps: w.sched.steps, span: time.Since(w.began), rates: w.rates, failures: w.failures,
+	}
+	if traced {
+		r.trace = w.trace.String()
+	}
+	return r
+}
+
+func newWorld(seed uint64, forced rates, traced bool) *world {
+	dice := rand.New(rand.NewPCG(seed, 0xd0afee7))
+	w := &world{
+		seed: seed, dice: dice, store: memory.New(), background: context.Background(), began: time.Now(),
+		rates: chooseRates(dice), setup: chooseSetup(dice), sched: newScheduler(dice), ledger: newLedger(),
+	}
+	if forced != nil {
+		w.rates = forced
+	}
+	w.raw = w.store.Account()
+	w.check = newChecker(w)
+	w.sched.release = w.release
+	w.sched.weight = func(p *process) int { return p.weight }
+	if traced {
+		w.trace = &strings.Builder{}
+	}
+	w.names, _ = wire.NewNames(hubName) // a good name
+	w.queues = []string{w.names.WorkItemQueue()}
+	for i := range w.setup.partitions {
+		w.queues = append(w.queues, w.names.ControlQueue(i))
+	}
+	return w
+}
+
+func (w *world) create() {
+	_, err := taskhub.Create(w.background, taskhub.Ports(w.raw), hubName, &taskhub.Options{Partitions: w.setup.partitions})
+	if err != nil {
+		w.fail("create the hub: %v", err)
+	}
+}
+
+// populate starts the workers and the clients.
+func (w *world) populate() {
+	w.note("seed %d: %+v, faults %v", w.seed, w.setup, w.rates)
+	for i := range w.setup.workers {
+		name := fmt.Sprintf("worker-%d", i+1)
+		w.sched.at(w.between(0, 20*time.Second), func() { w.startWorker(name) })
+		if w.rates[twinWorker] > 0 && w.chance(w.rates[twinWorker]) {
+			w.sched.at(w.between(0, time.Minute), func() { w.startWorker(name).twin = true })
+		}
+	}
+	for i := range w.setup.clients {
+		w.clients = append(w.clients, w.newProcess(fmt.Sprintf("client-%d", i+1), true))
+	}
+	for i := range w.setup.instances {
+		w.addActor(i)
+	}
+}
+
+// startWorker starts a worker process.
+func (w *world) startWorker(id string) *process {
+	p := w.newProcess(id, false)
+	w.workers = append(w.workers, p)
+	w.note("%v starts, its clock %+v off", p, p.skew)
+	p.running.Store(true)
+	p.group.Go(p.ctx, "main", func(ctx context.Context) {
+		defer p.running.Store(false)
+		hub, err := p.hub()
+		if err != nil {
+			return // like a program that cannot start; it is started again
+		}
+		run, err := worker.New(hub, w.workerOptions(p), w.bindings(p)...)
+		if err != nil {
+			w.fail("worker.New: %v", err)
+			return
+		}
+		_ = run.Run(ctx) // what it could not do shows in the store
+	})
+	return p
+}
+
+func (w *world) workerOptions(p *process) *worker.Options {
+	return &worker.Options{
+		WorkerID: p.id, MaxPollInterval: w.setup.poll, NoSessionCache: w.setup.noCache,
+		MaxActivities: w.setup.activities,
+	}
+}
+
+// liveWorkers returns the workers that are up.
+func (w *world) liveWorkers() []*process {
+	var live []*process
+	for _, p := range w.workers {
+		if !p.dead.Load() && p.ctx.Err() == nil && p.running.Load() {
+			live = append(live, p)
+		}
+	}
+	return live
+}
+
+// alive returns the processes that are up.
+func (w *world) alive() []*process { return append(w.liveWorkers(), w.clients...) }
+
+// replace stops a worker in order, and starts another one.
+func (w *world) replace(p *process) {
+	w.note("%v is asked to stop", p)
+	p.stop()
+	w.sched.at(w.between(0, 30*time.Second), func() { w.startWorker(w.newID(p)) })
+}
+
+// newID returns the id under which a worker that is gone comes back.
+func (w *world) newID(p *process) string {
+	if p.twin || w.rates[sameID] > 0 && w.chance(w.rates[sameID]) {
+		return p.id
+	}
+	base, n, _ := strings.Cut(p.id, ".")
+	count := 1
+	_, _ = fmt.Sscan(n, &count) // the first has none
+	return fmt.Sprintf("%s.%d", base, count+1)
+}
+
+// crash kills a process and sees to it that another takes its place.
+func (w *world) crash(p *process) {
+	w.note("%v crashes", p)
+	p.kill()
+	w.sched.at(w.between(100*time.Millisecond, time.Minute), func() {
+		if p.client {
+			w.reviveClient(p)
+		} else {
+			w.startWorker(w.newID(p))
+		}
+	})
+}
+
+// release decides what becomes of a step and lets it go on.
+func (w *world) release(st *step) {
+	if st.call == nil {
+		w.record(st, proceed)
+		st.answer <- proceed
+		return
+	}
+	if st.orphaned {
+		w.record(st, lose)
+		err := st.next(w.background)
+		w.check.done(st, lose, err)
+		return
+	}
+	if w.stormy {
+		w.disturb()
+	}
+	v, now := w.judge(st)
+	if !now {
+		w.sched.back(st)
+		return
+	}
+	if w.chance(0.25) {
+		// Requests take some time, during which others may come.
+		time.Sleep(w.between(0, 20*time.Millisecond))
+	}
+	w.record(st, v)
+	switch v {
+	case perish, finish:
+		if v == finish {
+			err := st.next(w.background)
+			w.check.done(st, v, err)
+		}
+		w.crash(st.process)
+		st.answer <- perish
+	default:
+		if st.call.Kind == storage.QueueGet && w.strikes(disorder) {
+			w.shuffle(st.call.Target)
+		}
+		st.answer <- v
+	}
+}
+
+// shuffle brings the visible messages of a queue into any order.
+func (w *world) shuffle(queue string) {
+	now := time.Now()
+	for _, m := range w.store.Messages(queue) {
+		if !m.Visible.After(now) {
+			w.store.SetVisible(queue, m.ID, now.Add(-time.Duration(w.dice.IntN(1000))))
+		}
+	}
+}
+
+// lateEffect decides whether a request that was given up reaches the store nevertheless. It is asked
+// by the process, so the process's own dice decide.
+func (w *world) lateEffect(st *step) bool {
+	return st.call != nil && changes(st.call) &&
+		st.process.random(fmt.Sprint("late ", st.call.Kind, st.call.Target, st.call.Key)) < 0.5
+}
+
+// calmDown ends the faults and puts the fleet into order.
+func (w *world) calmDown() {
+	w.note("the storm is over")
+	w.stormy = false
+	for _, p := range w.workers {
+		if p.twin && !p.dead.Load() {
+			p.kill()
+		}
+		w.sched.freeze(p, time.Time{})
+	}
+	for _, p := range w.clients {
+		w.sched.freeze(p, time.Time{})
+	}
+	for i := len(w.liveWorkers()); i < w.setup.workers; i++ {
+		w.startWorker(fmt.Sprintf("late-%d", i))
+	}
+}
+
+// settled reports whether there is nothing left to do.
+func (w *world) settled() bool {
+	for _, a := range w.actors {
+		if !a.done.Load() {
+			return false
+		}
+	}
+	return w.check.quiet()
+}
+
+func (w *world) conclude() {
+	if w.failed() {
+		return
+	}
+	if !w.settled() {
+		w.check.explainUnsettled()
+		return
+	}
+	deadline := time.Now().Add(balanceTime)
+	w.sched.run(func() bool { return w.failed() || w.check.balanced() == "" || time.Now().After(deadline) })
+	if problem := w.check.balanced(); problem != "" {
+		w.fail("%s", problem)
+	}
+	w.check.final()
+}
+
+// end stops all processes. What is left of them ends by itself, with requests that fail.
+func (w *world) end() {
+	for _, p := range w.workers {
+		if !p.dead.Load() {
+			p.kill()
+		}
+	}
+	for _, p := range w.clients {
+		p.kill()
+	}
+	for _, p := range append(slices.Clone(w.workers), w.clients...) {
+		p.group.Wait()
+	}
+}
+
+func (w *world) failed() bool { return len(w.failures) > 0 }
+
+// fail notes that something is wrong. Only goroutines that the scheduler has let go on may call it.
+func (w *world) fail(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.failures = append(w.failures, text)
+	w.note("WRONG: %s", text)
+}
+
+// note adds a line to the trace.
+func (w *world) note(format string, args ...any) {
+	if w.trace != nil {
+		fmt.Fprintf(w.trace, "%s %s\n", clock(time.Now()), fmt.Sprintf(format, args...))
+	}
+}
+
+// record adds a step to the trace's hash.
+func (w *world) record(st *step, v verdict) {
+	h := fnv.New64a()
+	fmt.Fprint(h, w.hash, time.Since(w.began), st.process.number, st.name, v, st.orphaned)
+	if st.call != nil {
+		_, _ = io.WriteString(h, string(st.call.Kind)+st.call.Target+" "+st.call.Key)
+		if posted, ok := st.call.Content.(storage.Posted); ok {
+			_, _ = io.WriteString(h, posted.Text)
+		}
+	}
+	w.hash = h.Sum64()
+}
+
+// clock tells a time of the run, from its beginning.
+func clock(t time.Time) string {
+	return t.Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Round(time.Millisecond).String()
+}
+
+// short is enough of an id to tell it from others.
+func short(id string) string {
+	if i := strings.LastIndexByte(id, '-'); i >= 0 && len(id) > i+6 {
+		return id[len(id)-6:]
+	}
+	return id
+}
