@@ -125,6 +125,7 @@ func (h *Hub) Delete(ctx context.Context) error {
 		func() error { return a.Blobs.DeleteContainer(ctx, n.LargeMessages()) },
 		func() error { return a.Blobs.DeleteContainer(ctx, n.Leases()) },
 		func() error { return a.Blobs.DeleteContainer(ctx, n.Workers()) },
+		func() error { return a.Blobs.DeleteContainer(ctx, n.Poison()) },
 		func() error { return leased(a.Blobs.DeleteContainer(ctx, n.AppLease())) },
 	}
 	queues, err := a.Queues.ListQueues(ctx, strings.TrimSuffix(n.ControlQueue(0), "00"))

@@ -3,6 +3,9 @@ package store
 import (
 	"errors"
 	"fmt"
+
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/wire"
 )
 
 var (
@@ -13,6 +16,8 @@ var (
 	ErrUnclear = errors.New("store: outcome of the history write is unclear")
 	// ErrCorrupt reports rows that no engine can have written.
 	ErrCorrupt = errors.New("store: corrupt history")
+	// ErrPayload reports a payload blob that is missing, cut off, too large or no payload at all.
+	ErrPayload = errors.New("store: unreadable payload")
 	// ErrNoHub reports that the task hub does not exist.
 	ErrNoHub = errors.New("task hub does not exist")
 	// ErrPartitionCount reports that the task hub has another number of partitions than asked for.
@@ -42,3 +47,16 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Is makes the error match ErrRefused.
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+
+// InData reports whether the reason of a failure lies in what is stored, or is to be stored, so that
+// trying again meets it again.
+func InData(err error) bool {
+	for _, reason := range []error{
+		ErrCorrupt, ErrPayload, wire.ErrMalformed, wire.ErrNotWritable, storage.ErrInvalid, storage.ErrTooLarge,
+	} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
+}

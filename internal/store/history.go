@@ -61,6 +61,9 @@ func (h *Hub) LoadHistory(ctx context.Context, instanceID string) (*History, err
 		loaded.ExecutionID = wire.ExecutionOf(rows[0].Values)
 	}
 	current, err := currentRows(rows, loaded.ExecutionID)
+	if err == nil && len(rows) > 0 && len(current) == 0 {
+		err = fmt.Errorf("its rows do not begin with execution %q, which the sentinel names", loaded.ExecutionID)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: instance %q: %w", ErrCorrupt, instanceID, err)
 	}
@@ -76,6 +79,9 @@ func (h *Hub) LoadHistory(ctx context.Context, instanceID string) (*History, err
 // one, which is left over from a longer, older execution.
 func currentRows(rows []storage.Row, executionID string) ([]storage.Row, error) {
 	for i, row := range rows {
+		if _, ok := row.Values["ExecutionId"].(string); !ok {
+			return nil, fmt.Errorf("row %s does not say which execution it belongs to", row.RowKey)
+		}
 		if wire.ExecutionOf(row.Values) != executionID {
 			return rows[:i], nil
 		}
@@ -89,11 +95,15 @@ func currentRows(rows []storage.Row, executionID string) ([]storage.Row, error) 
 // decodeRows decodes rows, with the payloads that were moved to blobs, and notes the blobs.
 func (h *Hub) decodeRows(ctx context.Context, id string, rows []storage.Row, loaded *History) ([]history.Event, error) {
 	events := make([]history.Event, len(rows))
+	room := newAllowance(maxHistory)
 	var mu sync.Mutex
 	err := h.each(ctx, len(rows), func(ctx context.Context, i int) error {
 		columns := wire.Columns(rows[i].Values)
 		for column, blob := range wire.BlobColumns(columns) {
-			text, err := h.getPayload(ctx, blob)
+			text, err := h.getPayloadWithin(ctx, blob, room)
+			if errors.Is(err, errTooMuch) {
+				err = fmt.Errorf("%w: %w", ErrPayload, err) // it will not be less the next time
+			}
 			if err != nil {
 				return fmt.Errorf("history row %s of instance %q: %w", rows[i].RowKey, id, err)
 			}

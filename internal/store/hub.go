@@ -35,13 +35,17 @@ type Hub struct {
 	options   Options
 	sequence  atomic.Int64
 	container atomic.Bool // the payload container is known to exist
+	// large has room for a token of each large payload that is being unpacked.
+	large chan struct{}
 }
 
 // New returns the hub of the given names in an account. It sends nothing.
 func New(account storage.Account, names wire.Names, partitions int, options Options) *Hub {
 	options.Concurrency = cmp.Or(options.Concurrency, 16)
 	options.Environment = options.Environment.withDefaults()
-	return &Hub{Names: names, Partitions: partitions, Account: account, options: options}
+	return &Hub{
+		Names: names, Partitions: partitions, Account: account, options: options, large: make(chan struct{}, maxLarge),
+	}
 }
 
 // NewID returns a new id of 32 hexadecimal digits, the form of instance and execution ids; about

@@ -110,6 +110,8 @@ type Received struct {
 	// Content is what the message says, nil if Err says why it cannot be read.
 	Content *wire.Message
 	Err     error
+	// Blob is the payload blob that holds the message, "" if the queue itself does.
+	Blob string
 }
 
 // Receive takes up to limit messages from a queue, hides them for visibility and decodes them,
@@ -127,8 +129,9 @@ func (h *Hub) Receive(
 		received[i] = Received{Message: message, Queue: queue}
 	}
 	// Each message carries its own error, so that one that cannot be read holds up no other.
+	room := newAllowance(maxBatch)
 	_ = h.each(ctx, len(received), func(ctx context.Context, i int) error {
-		received[i].Content, received[i].Err = h.decode(ctx, received[i].Text)
+		h.decode(ctx, &received[i], room)
 		return nil
 	})
 	slices.SortStableFunc(received, func(a, b Received) int {
@@ -144,17 +147,34 @@ func (r *Received) sequence() int64 {
 	return r.Content.SequenceNumber
 }
 
-func (h *Hub) decode(ctx context.Context, text string) (*wire.Message, error) {
-	m, blob, err := wire.DecodeMessage(text)
-	if err != nil || blob == "" {
-		return m, err
+// decode fills in what a message says, or why it cannot be read.
+func (h *Hub) decode(ctx context.Context, r *Received, room *allowance) {
+	m, blob, err := wire.DecodeMessage(r.Text)
+	if err == nil && blob != "" {
+		r.Blob = blob
+		m, err = h.decodeBlob(ctx, blob, room)
 	}
-	if text, err = h.getPayload(ctx, blob); err != nil {
+	if err == nil {
+		err = wire.CheckMessage(m, r.Queue == h.Names.WorkItemQueue())
+	}
+	if err != nil {
+		r.Err = err
+		return
+	}
+	r.Content = m
+}
+
+func (h *Hub) decodeBlob(ctx context.Context, blob string, room *allowance) (*wire.Message, error) {
+	text, err := h.getPayloadWithin(ctx, blob, room)
+	if err != nil {
 		return nil, err
 	}
-	m, blob, err = wire.DecodeMessage(text)
-	if err == nil && blob != "" {
-		err = fmt.Errorf("%w: blob refers to another blob", wire.ErrMalformed)
+	m, further, err := wire.DecodeMessage(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("message in blob %s: %w", blob, err)
+	case further != "":
+		return nil, fmt.Errorf("message in blob %s: %w: it refers to another blob", blob, wire.ErrMalformed)
 	}
-	return m, err
+	return m, nil
 }

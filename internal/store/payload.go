@@ -4,17 +4,49 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/wire"
 )
 
-// maxPayload bounds what a payload blob may unpack to.
-const maxPayload = 256 << 20
+// Limits of payloads. A text lives several times in memory while it is decoded, so these bound what
+// a blob that unpacks to a thousand times its size can do.
+const (
+	// maxPayload is the longest text of one payload, written or read.
+	maxPayload = 64 << 20
+	// maxBatch is how much the messages of one batch may hold together; those beyond it have to come
+	// again. One message always fits.
+	maxBatch = 4 * maxPayload
+	// maxHistory is how much the payloads of one history may hold together.
+	maxHistory = 16 * maxPayload
+	// largePayload is from where on only a few payloads are unpacked at a time, maxLarge of them.
+	largePayload = 1 << 20
+	maxLarge     = 2
+)
+
+// allowance is how many more bytes some payloads may hold together.
+type allowance struct{ left atomic.Int64 }
+
+func newAllowance(bytes int64) *allowance {
+	a := &allowance{}
+	a.left.Store(bytes)
+	return a
+}
+
+// take reports whether n more bytes are allowed. A nil allowance allows everything.
+func (a *allowance) take(n int64) bool { return a == nil || a.left.Add(-n) >= 0 }
+
+// errTooMuch reports a payload that is too much together with others.
+var errTooMuch = errors.New("store: the payloads are too large together")
 
 // putPayload stores a text as a compressed blob. The container is created when it is first used.
 func (h *Hub) putPayload(ctx context.Context, name, text string) error {
+	if len(text) > maxPayload {
+		return storage.Refusal(storage.BlobPut, h.Names.LargeMessages(), storage.ErrTooLarge,
+			"payload %s of %d bytes, at most %d", name, len(text), maxPayload)
+	}
 	data, err := wire.Compress(text)
 	if err != nil {
 		return fmt.Errorf("compress payload %s: %w", name, err)
@@ -48,13 +80,38 @@ func (h *Hub) putValue(ctx context.Context, instanceID, column, text string) (bl
 }
 
 func (h *Hub) getPayload(ctx context.Context, name string) (string, error) {
+	return h.getPayloadWithin(ctx, name, nil)
+}
+
+// getPayloadWithin reads a payload if an allowance has room for it. The error matches ErrPayload if
+// it is the blob's fault.
+func (h *Hub) getPayloadWithin(ctx context.Context, name string, room *allowance) (string, error) {
 	data, err := h.Account.Blobs.GetBlob(ctx, h.Names.LargeMessages(), name, maxPayload)
-	if err != nil {
+	switch {
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrTooLarge), errors.Is(err, storage.ErrInvalid):
+		return "", fmt.Errorf("%w %s: %w", ErrPayload, name, err)
+	case err != nil:
 		return "", fmt.Errorf("read payload: %w", err)
 	}
-	text, err := wire.Decompress(data, maxPayload)
+	size := wire.UnpackedSize(data)
+	if size > maxPayload {
+		return "", fmt.Errorf("%w %s: %w: it unpacks to %d bytes, at most %d", ErrPayload, name, storage.ErrTooLarge, size, maxPayload)
+	}
+	if !room.take(size) {
+		return "", fmt.Errorf("%w: %s of %d bytes", errTooMuch, name, size)
+	}
+	if size > largePayload {
+		select {
+		case h.large <- struct{}{}:
+			defer func() { <-h.large }()
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+	}
+	// The claim is also the limit, so a blob that lies about its size comes no further than that.
+	text, err := wire.Decompress(data, size)
 	if err != nil {
-		return "", fmt.Errorf("read payload %s: %w", name, err)
+		return "", fmt.Errorf("%w %s: %w", ErrPayload, name, err)
 	}
 	return text, nil
 }
