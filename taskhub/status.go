@@ -41,6 +41,12 @@ type Status struct {
 	Generation int32
 	Tags       map[string]string
 
+	// Poison says that messages of the instance were moved aside; nil if none were.
+	Poison *PoisonMark
+	// Unreadable says what is wrong with a status row that cannot be read, in a list; only
+	// InstanceID and Poison are known then. It is "" for all others.
+	Unreadable string
+
 	hasGeneration bool
 }
 
@@ -51,7 +57,7 @@ func statusOf(row *wire.Instance, payloads bool) *Status {
 		Name: row.Name, Version: row.Version, Status: row.Status,
 		Created: row.Created, LastUpdated: row.LastUpdated,
 		Completed: row.Completed, ScheduledStart: row.ScheduledStart,
-		Generation: row.Generation, Tags: row.Tags,
+		Generation: row.Generation, Tags: row.Tags, Poison: markOf(row.Poison), Unreadable: row.Unreadable,
 		hasGeneration: row.HasGeneration,
 	}
 	if !payloads {

@@ -87,8 +87,8 @@ type InstanceQuery struct {
 }
 
 // QueryInstances returns one page of status rows in the order of their ids, and what continues
-// the query, "" at the end. Entities are left out. A payload whose blob is gone is given as its
-// reference.
+// the query, "" at the end. Entities are left out. A payload whose blob is gone or damaged is given
+// as its reference; a row that cannot be read says so.
 func (h *Hub) QueryInstances(ctx context.Context, q InstanceQuery) ([]wire.Instance, string, error) {
 	page, err := h.Account.Tables.Query(ctx, h.Names.InstancesTable(), storage.Query{
 		Filter: q.filter(), Columns: wire.InstanceColumns(q.Payloads), Limit: q.Limit, Next: q.Next,
@@ -99,16 +99,17 @@ func (h *Hub) QueryInstances(ctx context.Context, q InstanceQuery) ([]wire.Insta
 	instances := make([]wire.Instance, len(page.Rows))
 	err = h.each(ctx, len(page.Rows), func(ctx context.Context, i int) error {
 		in, err := decodeInstance(page.Rows[i])
-		if err != nil {
-			return err
+		if err != nil { // one bad row does not hide the others
+			in.InstanceID, in.Unreadable = wire.UnescapeKey(page.Rows[i].PartitionKey), err.Error()
+			in.Poison = wire.DecodePoisonMark(page.Rows[i].Values)
 		}
 		instances[i] = in.Instance
 		if !q.Payloads {
 			return nil
 		}
 		err = h.ResolvePayloads(ctx, &instances[i])
-		if errors.Is(err, storage.ErrNotFound) {
-			instances[i], err = in.Instance, nil // purged or replaced meanwhile
+		if errors.Is(err, storage.ErrNotFound) || InData(err) {
+			instances[i], err = in.Instance, nil // purged or replaced meanwhile, or damaged
 		}
 		return err
 	})

@@ -83,8 +83,7 @@ func (h *Hub) Poison(ctx context.Context, id string) (*wire.Poison, error) {
 }
 
 // Requeue puts the text of a record into its queue again and then forgets the record. Cut off in
-// between, the record stays and can be put once more; receivers recognise the message that comes
-// twice. In the other order it could be lost.
+// between, the record stays and the message may come twice. In the other order it could be lost.
 func (h *Hub) Requeue(ctx context.Context, p *wire.Poison) error {
 	if _, err := h.Account.Queues.Put(ctx, p.Queue, p.Text, 0); err != nil {
 		return fmt.Errorf("put poison message %s back into queue %s: %w", p.ID, p.Queue, err)

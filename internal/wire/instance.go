@@ -33,6 +33,8 @@ type Instance struct {
 	InputBlob string
 	// Poison says that messages of the instance were moved out of their queues; nil if none were.
 	Poison *PoisonMark
+	// Unreadable says why a row could not be read, where a list must not break off at it.
+	Unreadable string
 }
 
 // DecodeInstance reads a status row. Columns that are missing give zero values and an unknown
