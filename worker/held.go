@@ -83,9 +83,7 @@ func (h *held) currentReceipt() string {
 // request carries out one request about the message with its current receipt. It reports false
 // without a request if the message is settled.
 func (h *held) request(ctx context.Context, f func(receipt string) error) (bool, error) {
-	select {
-	case h.turn <- struct{}{}:
-	case <-ctx.Done():
+	if !slots(h.turn).acquire(ctx) {
 		return false, context.Cause(ctx)
 	}
 	defer func() { <-h.turn }()

@@ -57,8 +57,14 @@ func (p *pace) wait(ctx context.Context, done <-chan struct{}) {
 	case <-timer.C:
 	case <-p.wake:
 		p.pause = 0
+		return
 	case <-done:
 	case <-ctx.Done():
+	}
+	select { // a signal of the same moment counts as well
+	case <-p.wake:
+		p.pause = 0
+	default:
 	}
 }
 

@@ -91,6 +91,9 @@ func closed(c <-chan struct{}) bool {
 
 // belowThreshold waits, for a second at most, until the worker may take more messages.
 func (w *Worker) belowThreshold(ctx context.Context, drain <-chan struct{}) bool {
+	if closed(w.buffer.below()) {
+		return true
+	}
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	select {

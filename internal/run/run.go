@@ -93,20 +93,28 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return ctx.Err() == nil
 	case <-ctx.Done():
 		return false
 	}
 }
 
-// SleepOr waits for d, for a signal on wake, or until ctx ends, whatever comes first.
-func SleepOr(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+// SleepOr waits for d, for a signal on wake, or until ctx ends, whatever comes first. It reports
+// whether there was a signal, which is used up then.
+func SleepOr(ctx context.Context, d time.Duration, wake <-chan struct{}) (woken bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-wake:
+		return true
 	case <-ctx.Done():
+	}
+	select { // what comes at the same moment counts as well, whatever the first choice was
+	case <-wake:
+		return true
+	default:
+		return false
 	}
 }
 

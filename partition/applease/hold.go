@@ -55,6 +55,11 @@ func (k *keeper) run(ctx context.Context, returned <-chan error) error {
 			return err
 		case <-timer.C:
 		}
+		select { // the end counts more than a renewal of the same moment
+		case err := <-returned:
+			return err
+		default:
+		}
 		k.tick(ctx)
 		if k.lost {
 			return <-returned
