@@ -26,10 +26,10 @@ const (
 	shortSeeds = 200
 )
 
-// run simulates one seed in a bubble.
-func run1(t *testing.T, seed uint64, forced rates, traced bool) (r result) {
+// inBubble simulates one seed.
+func inBubble(t *testing.T, seed uint64, forced rates, level traceLevel) (r result) {
 	t.Helper()
-	synctest.Test(t, func(*testing.T) { r = simulate(seed, forced, traced) })
+	synctest.Test(t, func(*testing.T) { r = simulate(seed, forced, level) })
 	return r
 }
 
@@ -50,6 +50,10 @@ func TestFleet(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	level := noTrace
+	if *traceFlag {
+		level = requests
+	}
 	began := time.Now()
 	var next atomic.Uint64
 	var steps, done atomic.Int64
@@ -59,7 +63,7 @@ func TestFleet(t *testing.T) {
 	for range *workersFlag {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < uint64(n) && !failed.Load(); i = next.Add(1) - 1 { //nolint:gosec // not negative
-				r := run1(t, *seedFlag+i, forced, *traceFlag)
+				r := inBubble(t, *seedFlag+i, forced, level)
 				steps.Add(int64(r.steps))
 				span.Add(int64(r.span))
 				done.Add(1)
@@ -85,7 +89,7 @@ const traceLines = 400
 
 func report(t *testing.T, r result, forced rates) {
 	t.Helper()
-	again := run1(t, r.seed, forced, true)
+	again := inBubble(t, r.seed, forced, requests)
 	lines := strings.Split(again.trace, "\n")
 	if len(lines) > traceLines && !*traceFlag {
 		lines = append([]string{fmt.Sprintf("… %d lines; all with -trace", len(lines)-traceLines)}, lines[len(lines)-traceLines:]...)
@@ -109,9 +113,21 @@ func TestExact(t *testing.T) {
 		n = 40
 	}
 	for seed := range n {
-		first, second := run1(t, seed+1, nil, false), run1(t, seed+1, nil, false)
+		first, second := inBubble(t, seed+1, nil, noTrace), inBubble(t, seed+1, nil, noTrace)
 		if first.hash != second.hash || first.steps != second.steps {
-			t.Errorf("seed %d: %d steps with hash %x, then %d with %x", seed+1, first.steps, first.hash, second.steps, second.hash)
+			t.Errorf("seed %d: %d steps with hash %x, then %d with %x\n%s", seed+1, first.steps, first.hash, second.steps, second.hash,
+				parting(inBubble(t, seed+1, nil, everyStep).trace, inBubble(t, seed+1, nil, everyStep).trace))
 		}
 	}
+}
+
+// parting shows where two traces part.
+func parting(a, b string) string {
+	left, right := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(left), len(right)) {
+		if left[i] != right[i] {
+			return strings.Join(left[max(0, i-15):i], "\n") + "\nfirst:  " + left[i] + "\nsecond: " + right[i]
+		}
+	}
+	return "the traces are alike"
 }

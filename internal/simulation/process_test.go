@@ -128,6 +128,7 @@ func (p *process) request(ctx context.Context, call *storage.Call, next func(con
 	case v = <-st.answer:
 	case <-ctx.Done():
 		if p.world.sched.abandon(st) {
+			p.pass(fmt.Sprint("give up ", call.Kind, call.Target, call.Key)) // not beside others that wake at the same moment
 			return ambiguous(call, ctx.Err())
 		}
 		v = <-st.answer

@@ -90,9 +90,9 @@ var errAsked = errors.New("failed as it was asked to")
 
 func (w *world) runTask(ctx context.Context, p *process, t task) (string, error) {
 	info, _ := activity.FromContext(ctx)
-	w.ledger.begin(p, info)
+	n := w.ledger.begin(p, info)
 	run.Sleep(ctx, t.For)
-	p.pass(fmt.Sprintf("end %s %d", info.InstanceID, info.TaskID))
+	p.pass(fmt.Sprintf("end %s %d %d", info.InstanceID, info.TaskID, n))
 	if t.Fail < 0 || info.Attempt <= t.Fail {
 		return "", errAsked
 	}
@@ -377,17 +377,21 @@ func (g *generator) pause(d time.Duration) time.Duration {
 
 // ledger counts how often the calls of activities were run.
 type ledger struct {
-	mu   sync.Mutex
-	runs map[string]int
+	mu    sync.Mutex
+	runs  map[string]int
+	begun int
 }
 
 func newLedger() *ledger { return &ledger{runs: map[string]int{}} }
 
-func (l *ledger) begin(p *process, info activity.Info) {
+// begin notes a run and returns its number.
+func (l *ledger) begin(p *process, info activity.Info) int {
 	if p.dead.Load() {
-		return
+		return 0
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.begun++
 	l.runs[fmt.Sprintf("%s/%s/%d", info.InstanceID, info.ExecutionID, info.TaskID)]++
+	return l.begun
 }

@@ -12,7 +12,7 @@ import (
 
 // trace tells what a request has done, for people.
 func (c *checker) trace(st *step, v verdict, err error) {
-	if c.w.trace == nil {
+	if c.w.level == noTrace {
 		return
 	}
 	call := st.call
@@ -62,7 +62,7 @@ func message(text string) string {
 	case blob != "":
 		return "→ " + blob
 	}
-	return fmt.Sprintf("%s for %s %.6s", describe(m.Event), m.Target.InstanceID, m.Target.ExecutionID)
+	return fmt.Sprintf("%s for %s %.6s as %s", describe(m.Event), m.Target.InstanceID, m.Target.ExecutionID, short(m.ActivityID))
 }
 
 func describe(e history.Event) string {

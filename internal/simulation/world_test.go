@@ -55,7 +55,8 @@ type world struct {
 	outageUntil, busyUntil time.Time
 	began                  time.Time
 
-	trace    *strings.Builder // nil unless it is wanted
+	level    traceLevel
+	trace    strings.Builder
 	hash     uint64
 	failures []string
 }
@@ -82,14 +83,22 @@ type result struct {
 	hash     uint64
 	steps    int
 	span     time.Duration
-	rates    rates
 	failures []string
 	trace    string
 }
 
+// traceLevel says how much of a run is told.
+type traceLevel int
+
+const (
+	noTrace traceLevel = iota
+	requests
+	everyStep
+)
+
 // simulate runs one seed. It has to be called in a bubble of its own.
-func simulate(seed uint64, forced rates, traced bool) result {
-	w := newWorld(seed, forced, traced)
+func simulate(seed uint64, forced rates, level traceLevel) result {
+	w := newWorld(seed, forced, level)
 	w.create()
 	w.populate()
 	w.stormy = true
@@ -101,19 +110,15 @@ func simulate(seed uint64, forced rates, traced bool) result {
 	w.sched.run(func() bool { return w.failed() || w.settled() || time.Now().After(deadline) })
 	w.conclude()
 	w.end()
-	r := result{
-		seed: seed, hash: w.hash, steps: w.sched.steps, span: time.Since(w.began), rates: w.rates, failures: w.failures,
+	return result{
+		seed: seed, hash: w.hash, steps: w.sched.steps, span: time.Since(w.began), failures: w.failures, trace: w.trace.String(),
 	}
-	if traced {
-		r.trace = w.trace.String()
-	}
-	return r
 }
 
-func newWorld(seed uint64, forced rates, traced bool) *world {
+func newWorld(seed uint64, forced rates, level traceLevel) *world {
 	dice := rand.New(rand.NewPCG(seed, 0xd0afee7))
 	w := &world{
-		seed: seed, dice: dice, store: memory.New(), background: context.Background(), began: time.Now(),
+		seed: seed, level: level, dice: dice, store: memory.New(), background: context.Background(), began: time.Now(),
 		rates: chooseRates(dice), setup: chooseSetup(dice), sched: newScheduler(dice), ledger: newLedger(),
 	}
 	if forced != nil {
@@ -123,9 +128,6 @@ func newWorld(seed uint64, forced rates, traced bool) *world {
 	w.check = newChecker(w)
 	w.sched.release = w.release
 	w.sched.weight = func(p *process) int { return p.weight }
-	if traced {
-		w.trace = &strings.Builder{}
-	}
 	w.names, _ = wire.NewNames(hubName) // a good name
 	w.queues = []string{w.names.WorkItemQueue()}
 	for i := range w.setup.partitions {
@@ -251,6 +253,9 @@ func (w *world) release(st *step) {
 	}
 	v, now := w.judge(st)
 	if !now {
+		if w.level == everyStep {
+			w.note("%v has to wait with %s %s until %s", st.process, st.call.Kind, st.call.Target, clock(st.notBefore))
+		}
 		w.sched.back(st)
 		return
 	}
@@ -362,8 +367,8 @@ func (w *world) fail(format string, args ...any) {
 
 // note adds a line to the trace.
 func (w *world) note(format string, args ...any) {
-	if w.trace != nil {
-		fmt.Fprintf(w.trace, "%s %s\n", clock(time.Now()), fmt.Sprintf(format, args...))
+	if w.level > noTrace {
+		fmt.Fprintf(&w.trace, "%s %s\n", clock(time.Now()), fmt.Sprintf(format, args...))
 	}
 }
 
@@ -374,10 +379,19 @@ func (w *world) record(st *step, v verdict) {
 	if st.call != nil {
 		_, _ = io.WriteString(h, string(st.call.Kind)+st.call.Target+" "+st.call.Key)
 		if posted, ok := st.call.Content.(storage.Posted); ok {
-			_, _ = io.WriteString(h, posted.Text)
+			// The stack of a panic holds addresses, which are another machine's each time.
+			text, _, _ := strings.Cut(posted.Text, "goroutine ")
+			_, _ = io.WriteString(h, text)
 		}
 	}
 	w.hash = h.Sum64()
+	if w.level == everyStep {
+		text := st.name
+		if st.call != nil {
+			text = fmt.Sprintln(st.call.Kind, st.call.Target, st.call.Key)
+		}
+		w.note("%v goes on with %s, verdict %d, hash %x", st.process, text, v, w.hash)
+	}
 }
 
 // clock tells a time of the run, from its beginning.
