@@ -14,6 +14,7 @@ import (
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/taskhub"
 )
 
 // items reads the work-item queue and runs activities.
@@ -107,7 +108,7 @@ func (i *items) handle(ctx, intake context.Context, h *held) {
 	}
 	binding, ok := i.w.registry.activity(scheduled.Name)
 	if !ok {
-		i.w.unknown.add(scheduled.Name)
+		i.w.unknown.add(taskhub.ActivityName, scheduled.Name)
 		delay := putBackDelay(h.DequeueCount)
 		log.Warn("activity is not bound in this worker; put back", "activity", scheduled.Name,
 			"instance", h.Content.Target.InstanceID, "delay", delay)
@@ -160,7 +161,7 @@ func (i *items) leave(h *held, binding activity.Binding) {
 // in between repeats the activity, and of two answers the first counts.
 func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskScheduled, binding activity.Binding) {
 	info := infoOf(h, scheduled)
-	ctx, end := i.w.running.begin(ctx, h.Content.Target)
+	ctx, end := i.w.running.begin(ctx, info)
 	defer end()
 	h.watch(i.w.checkWanted)
 	result, failed := i.call(ctx, info, scheduled, binding)

@@ -67,6 +67,10 @@ type Options struct {
 	// TimerLimit and TimerHop split long timers; see orchestration.Options.
 	TimerLimit, TimerHop time.Duration
 
+	// NoHealthReports turns off what the worker leaves in the hub once a minute for others to see: a
+	// small blob that tells how it is, see taskhub.Hub.Health. Nothing depends on it.
+	NoHealthReports bool
+
 	// Logger receives what people have to know. Default: discard.
 	Logger *slog.Logger
 	// OnActivity, if set, is called after each run of an activity with what it returned. It must

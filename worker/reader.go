@@ -35,6 +35,8 @@ type reader struct {
 	mu       sync.Mutex
 	sessions map[string]*session
 	draining bool
+	// polled is when the queue last answered.
+	polled time.Time
 	// settled says that every message of an earlier owner would have shown by now; unconfirmed
 	// holds the ids of messages that this owner could not delete for sure.
 	settled     bool
@@ -116,6 +118,7 @@ func (r *reader) poll(drain <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
+	r.notePoll()
 	if len(received) == 0 {
 		r.idle(drain, sent)
 		return nil
@@ -128,6 +131,12 @@ func (r *reader) poll(drain <-chan struct{}) error {
 		r.accept(message, sent)
 	}
 	return nil
+}
+
+func (r *reader) notePoll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.polled = time.Now()
 }
 
 func (r *reader) idle(drain <-chan struct{}, sent time.Time) {

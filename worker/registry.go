@@ -3,7 +3,6 @@ package worker
 import (
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/orchestration"
@@ -53,19 +52,4 @@ func (r *registry) orchestration(name string) (orchestration.Binding, bool) {
 func (r *registry) activity(name string) (activity.Binding, bool) {
 	b, ok := r.activities[strings.ToLower(name)]
 	return b, ok
-}
-
-// unknownNames counts messages for names that nothing is bound to.
-type unknownNames struct {
-	mu     sync.Mutex
-	counts map[string]int64
-}
-
-func (u *unknownNames) add(name string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.counts == nil {
-		u.counts = map[string]int64{}
-	}
-	u.counts[name]++
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
+	"time"
 
 	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/history"
@@ -20,14 +20,15 @@ type running struct {
 }
 
 type call struct {
-	target history.Instance
+	info   activity.Info
+	since  time.Time
 	cancel context.CancelCauseFunc
 }
 
-// begin registers a call for an execution and returns its context.
-func (r *running) begin(ctx context.Context, target history.Instance) (context.Context, func()) {
+// begin registers a call and returns its context.
+func (r *running) begin(ctx context.Context, info activity.Info) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	c := &call{target, cancel}
+	c := &call{info, time.Now(), cancel}
 	r.mu.Lock()
 	r.calls = append(r.calls, c)
 	r.mu.Unlock()
@@ -44,7 +45,7 @@ func (r *running) cancel(target history.Instance, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.calls {
-		if c.target.InstanceID == target.InstanceID && strings.EqualFold(c.target.ExecutionID, target.ExecutionID) {
+		if c.info.InstanceID == target.InstanceID && sameID(c.info.ExecutionID, target.ExecutionID) {
 			c.cancel(cause)
 		}
 	}

@@ -309,7 +309,7 @@ func TestStorage_LooksLikeURL_Z05(t *testing.T) {
 func TestStorage_SmallStaysInline_Z09(t *testing.T) {
 	t.Parallel()
 	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
-		member := w.Start(nil, stoBindings()...)
+		member := w.Start(&worker.Options{NoHealthReports: true}, stoBindings()...)
 		resultOf(t, w, launch(t, w, stoEcho, strings.Repeat("s", 10_000)))
 		if blobs := w.Blobs(); len(blobs) > 0 {
 			t.Errorf("blobs were written: %q", blobs)

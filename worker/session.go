@@ -11,6 +11,7 @@ import (
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/orchestration"
+	"github.com/durafleet/durafleet/taskhub"
 )
 
 // session is the one place in this worker where an instance is worked on. One goroutine runs it
@@ -209,7 +210,7 @@ func needsMemory(e history.Event) bool {
 func (s *session) execution(name string) (*orchestration.Execution, error) {
 	binding, ok := s.r.w.registry.orchestration(name)
 	if !ok {
-		s.r.w.unknown.add(name)
+		s.r.w.unknown.add(taskhub.OrchestrationName, name)
 		return nil, fmt.Errorf("orchestration %q is not bound in this worker", name)
 	}
 	return orchestration.NewExecution(binding, s.r.w.executionOptions()), nil

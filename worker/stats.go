@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"maps"
 	"sync/atomic"
 
 	"github.com/durafleet/durafleet/partition"
@@ -38,12 +37,8 @@ func (w *Worker) Stats() Stats {
 		Redelivered: w.stats.redelivered.Load(),
 		Buffered:    w.buffer.size(),
 	}
-	w.unknown.mu.Lock()
-	s.Unknown = maps.Clone(w.unknown.counts)
-	w.unknown.mu.Unlock()
-	w.heldInstances.mu.Lock()
-	s.Held = maps.Clone(w.heldInstances.errs)
-	w.heldInstances.mu.Unlock()
+	s.Unknown = w.unknown.byName()
+	s.Held = w.heldInstances.reasons()
 	if manager := w.manager.Load(); manager != nil {
 		s.Partitions = manager.Owned()
 	}

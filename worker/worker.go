@@ -34,10 +34,11 @@ type Worker struct {
 	alone, aloneItems slots
 
 	unknown       unknownNames
-	heldInstances instanceErrors
+	heldInstances heldBack
 	stats         stats
 	manager       atomic.Pointer[partition.Manager]
 	started       atomic.Bool
+	began         atomic.Pointer[time.Time]
 }
 
 // rememberedDeletions is how many confirmed deletions a worker remembers.
@@ -92,6 +93,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		return ErrRun
 	}
+	now := time.Now()
+	w.began.Store(&now)
 	w.opts.Logger.Info("worker started", "orchestrations", len(w.registry.orchestrations), "activities", len(w.registry.activities))
 	// Two lifetimes: intake ends when the caller says so, work when what was taken is settled.
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
@@ -105,6 +108,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	if len(w.registry.activities) > 0 {
 		taking.Go(work, "worker: work items", func(work context.Context) { w.items.run(ctx, work) })
 	}
+	if !w.opts.NoHealthReports {
+		taking.Go(ctx, "worker: health reports", w.report)
+	}
 	<-ctx.Done()
 	w.opts.Logger.Info("worker is stopping")
 	// The order: intake has ended with ctx; partitions drain and are handed over while activities
@@ -113,6 +119,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer patience.Stop()
 	taking.Wait()
 	w.items.group.Wait()
+	if !w.opts.NoHealthReports {
+		w.withdrawReport(work)
+	}
 	endWork()
 	keeping.Wait()
 	w.opts.Logger.Info("worker stopped")

@@ -1,0 +1,72 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/taskhub"
+)
+
+const (
+	reportInterval = time.Minute
+	reportTimeout  = 10 * time.Second
+	// maxReported bounds each list of a report, so that it stays small.
+	maxReported = 100
+)
+
+// report tells others how this worker is, at once and then once a minute. Nobody depends on it, so
+// what goes wrong with it is not worth anybody's attention.
+func (w *Worker) report(ctx context.Context) {
+	for {
+		w.putReport(ctx)
+		if !run.Sleep(ctx, reportInterval) {
+			return
+		}
+	}
+}
+
+func (w *Worker) putReport(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	if err := w.hub.PutReport(ctx, reportOf(w.Health())); err != nil {
+		w.opts.Logger.Debug("health report not stored", "error", err)
+	}
+}
+
+// withdrawReport removes the report of a worker that stops: one that is left speaks of a worker
+// that has died.
+func (w *Worker) withdrawReport(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	if err := w.hub.DeleteReport(ctx, w.opts.WorkerID); err != nil {
+		w.opts.Logger.Debug("health report not removed", "error", err)
+	}
+}
+
+// reportOf returns the compact form of a worker's health.
+func reportOf(h taskhub.WorkerHealth) store.Report {
+	report := store.Report{
+		WorkerID: h.WorkerID, At: h.At, Started: h.Started, Stalls: h.Stalls,
+		Activities: h.Activities, Buffered: h.Buffered,
+	}
+	for _, p := range h.Partitions {
+		p.LeaseAge = p.LeaseAge.Truncate(time.Millisecond)
+		report.Partitions = append(report.Partitions, store.ReportPartition(p))
+	}
+	for _, name := range first(h.Unknown) {
+		report.Unknown = append(report.Unknown, store.ReportName{
+			Kind: string(name.Kind), Name: name.Name, Count: name.Count, Since: name.Since, LastSeen: name.LastSeen,
+		})
+	}
+	for _, held := range first(h.Held) {
+		report.Held = append(report.Held, store.ReportInstance(held))
+	}
+	for _, activity := range first(h.Running) {
+		report.Running = append(report.Running, store.ReportActivity(activity))
+	}
+	return report
+}
+
+func first[T any](list []T) []T { return list[:min(len(list), maxReported)] }
