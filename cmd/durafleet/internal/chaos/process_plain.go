@@ -1,0 +1,8 @@
+//go:build !unix && !windows
+
+package chaos
+
+import "syscall"
+
+// processAttributes knows nothing to ask for on this system; the child still watches its pipe.
+func processAttributes() *syscall.SysProcAttr { return nil }
