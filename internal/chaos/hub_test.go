@@ -59,10 +59,15 @@ func newFleet(t *testing.T, quick bool) *fleet {
 // launch starts one more worker process.
 func (f *fleet) launch() *process {
 	f.Helper()
+	return f.launchAs(spec{Quick: f.quick})
+}
+
+// launchAs starts one more worker process of a kind.
+func (f *fleet) launchAs(s spec) *process {
+	f.Helper()
 	f.launched++
-	return launch(f.TB, spec{
-		Connection: f.connection, Hub: f.hub.Name(), ID: fmt.Sprintf("process-%d", f.launched), Quick: f.quick,
-	})
+	s.Connection, s.Hub, s.ID = f.connection, f.hub.Name(), fmt.Sprintf("process-%d", f.launched)
+	return launch(f.TB, s)
 }
 
 // start starts the instance of a job and raises its events.

@@ -41,6 +41,10 @@ type spec struct {
 	Connection, Hub, ID string
 	// Quick asks for short leases and visibilities.
 	Quick bool
+	// Defaults asks for the default settings in everything.
+	Defaults bool
+	// Linger makes activities run until they are cut off.
+	Linger bool
 }
 
 // The intervals of quick workers.
@@ -80,10 +84,13 @@ func work(ctx context.Context, s spec, log *slog.Logger) error {
 	opts := &worker.Options{
 		WorkerID: s.ID, MaxPollInterval: 200 * time.Millisecond, DrainTimeout: 5 * time.Second, Logger: log,
 	}
+	if s.Defaults {
+		opts = &worker.Options{WorkerID: s.ID, Logger: log}
+	}
 	if s.Quick {
 		opts.LeaseDuration, opts.AcquireInterval, opts.Visibility = quickLease, quickAcquire, quickVisibility
 	}
-	w, err := worker.New(hub, opts, bindings()...)
+	w, err := worker.New(hub, opts, bindings(s.Linger)...)
 	if err != nil {
 		return err
 	}

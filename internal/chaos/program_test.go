@@ -49,6 +49,23 @@ func runSquare(ctx context.Context, n int) (int, error) {
 	return n * n, nil
 }
 
+// lingerOver is a square that is never done.
+func lingerOver(ctx context.Context, _ int) (int, error) {
+	<-ctx.Done()
+	return 0, context.Cause(ctx)
+}
+
+// told makes an activity print for which instance it begins.
+func told(f func(context.Context, int) (int, error)) func(context.Context, int) (int, error) {
+	return func(ctx context.Context, n int) (int, error) {
+		info, _ := activity.FromContext(ctx)
+		fmt.Println(begins(info.InstanceID))
+		return f(ctx, n)
+	}
+}
+
+func begins(instance string) string { return "begins for " + instance + ";" }
+
 func runChain(ctx *orchestration.Context, n int) (int, error) {
 	sum := 0
 	for i := 1; i <= n; i++ {
@@ -133,8 +150,12 @@ func orchestrations() []orchestration.Binding {
 	}
 }
 
-func bindings() []worker.Binding {
-	all := []worker.Binding{square.With(runSquare)}
+func bindings(linger bool) []worker.Binding {
+	run := runSquare
+	if linger {
+		run = lingerOver
+	}
+	all := []worker.Binding{square.With(told(run))}
 	for _, b := range orchestrations() {
 		all = append(all, b)
 	}
