@@ -19,10 +19,8 @@ var ErrWrong = errors.New("chaos: not everything was as it has to be")
 
 const (
 	hubName = "Chaos"
-	// patience is how long instances may take to end when nothing happens to the fleet any more.
+	// patience is how long it may take until any of the instances under way ends.
 	patience = 3 * time.Minute
-	// soakPatience is longer: Azurite may have fallen behind.
-	soakPatience = 10 * time.Minute
 	// statusInterval is the time between two lines about how far things are.
 	statusInterval = 10 * time.Second
 )
@@ -158,8 +156,8 @@ func (r *runner) chaos(ctx context.Context) (map[Fault]int, error) {
 	}
 	driving, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	stopStatus := r.showStatus(ctx)
-	defer stopStatus()
+	defer r.showStatus(ctx)()
+	defer r.bePatient(ctx, giveUp, patience)()
 	var streaming run.Group
 	streaming.Go(driving, "chaos: stream", func(ctx context.Context) { r.driver.stream(ctx, 0, r.opts.Instances, r.time()) })
 	sabotage, over := context.WithTimeout(ctx, r.time())
@@ -170,41 +168,48 @@ func (r *runner) chaos(ctx context.Context) (map[Fault]int, error) {
 		r.driver.group.Wait()
 		return nil, err
 	}
+	r.out.say("no more faults; waiting until all instances have ended")
 	streaming.Wait()
-	r.out.say("no more faults, no more instances; waiting until all have ended")
-	r.await(ctx, giveUp, patience)
+	r.driver.group.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	return saboteur.counts, nil
 }
 
-// await waits until all instances have ended and are checked, and gives those up that take too long.
-func (r *runner) await(ctx context.Context, giveUp context.CancelCauseFunc, limit time.Duration) {
-	ended := make(chan struct{})
-	var waiting run.Group
-	waiting.Go(ctx, "chaos: patience", func(ctx context.Context) {
-		timer := time.NewTimer(limit)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			giveUp(errPatience)
-		case <-ended:
-		case <-ctx.Done():
+// bePatient gives everything up when no instance that is under way has ended for so long, until the
+// function that it returns is called.
+func (r *runner) bePatient(ctx context.Context, giveUp context.CancelCauseFunc, limit time.Duration) (stop func()) {
+	return background(ctx, "chaos: patience", func(ctx context.Context) {
+		last, since := 0, time.Now()
+		for run.Sleep(ctx, time.Second) {
+			started, ended := r.driver.count()
+			if ended != last || ended == started {
+				last, since = ended, time.Now()
+			}
+			if time.Since(since) > limit {
+				giveUp(errPatience)
+				return
+			}
 		}
 	})
-	r.driver.group.Wait()
-	close(ended)
-	waiting.Wait()
 }
 
 // showStatus prints now and then how far things are, until the function that it returns is called.
 func (r *runner) showStatus(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var group run.Group
-	group.Go(ctx, "chaos: status", func(ctx context.Context) {
+	return background(ctx, "chaos: status", func(ctx context.Context) {
 		for run.Sleep(ctx, statusInterval) {
 			started, ended := r.driver.count()
 			r.out.say("%d instances started, %d ended", started, ended)
 		}
 	})
+}
+
+// background runs f until the function that it returns is called, which waits for its end.
+func background(ctx context.Context, name string, f func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group run.Group
+	group.Go(ctx, name, f)
 	return func() {
 		cancel()
 		group.Wait()

@@ -35,6 +35,7 @@ type Leftovers struct {
 	Blobs     int `json:"payloadBlobs"`
 	Instances int `json:"instanceRows"`
 	History   int `json:"historyRows"`
+	Poison    int `json:"poisonMessages"`
 }
 
 // none reports whether nothing is left.
@@ -62,8 +63,8 @@ func (i *inspector) inspect(ctx context.Context) (instances int, left Leftovers,
 	}
 	left, err = i.leftovers(ctx)
 	if err == nil && !left.none() {
-		i.wrongs.add("after the purge of everything, %d messages, %d payload blobs, %d instance rows and %d history rows are left",
-			left.Messages, left.Blobs, left.Instances, left.History)
+		i.wrongs.add("after the purge of everything, %d messages, %d payload blobs, %d instance rows, %d history rows and %d poison messages are left",
+			left.Messages, left.Blobs, left.Instances, left.History, left.Poison)
 	}
 	return len(all), left, err
 }
@@ -198,6 +199,14 @@ func (i *inspector) leftovers(ctx context.Context) (left Leftovers, err error) {
 	})
 	if err != nil {
 		return left, fmt.Errorf("count payload blobs: %w", err)
+	}
+	err = i.driver.insist(ctx, func(ctx context.Context) error {
+		poison, err := hub.PoisonIDs(ctx)
+		left.Poison = len(poison)
+		return err
+	})
+	if err != nil {
+		return left, fmt.Errorf("count poison messages: %w", err)
 	}
 	for _, table := range []struct {
 		name string

@@ -21,6 +21,8 @@ type driver struct {
 	purge bool
 
 	group run.Group
+	// places bounds how many instances are under way.
+	places chan struct{}
 
 	mu      sync.Mutex
 	started int
@@ -31,13 +33,20 @@ type driver struct {
 }
 
 func newDriver(client *taskhub.Client, ledger *ledger, wrongs *wrongs, purge bool) *driver {
-	return &driver{client: client, ledger: ledger, wrongs: wrongs, purge: purge, kept: map[string]*job{}}
+	return &driver{
+		client: client, ledger: ledger, wrongs: wrongs, purge: purge,
+		places: make(chan struct{}, maxUnderWay), kept: map[string]*job{},
+	}
 }
 
 func (d *driver) wrong(format string, arguments ...any) { d.wrongs.add(format, arguments...) }
 
-// stream starts the jobs from to from+n−1 evenly over a time. It returns when the last one is
-// under way, or ctx has ended.
+// maxUnderWay is how many instances are under way at most. Where machine or storage are slower than
+// the stream, it waits, instead of measuring ever longer queues.
+const maxUnderWay = 200
+
+// stream starts the jobs from to from+n−1 evenly over a time, or over a longer one if too many are
+// under way. It returns when the last one is under way, or ctx has ended.
 func (d *driver) stream(ctx context.Context, from, n int, over time.Duration) {
 	begun := time.Now()
 	for i := range n {
@@ -45,8 +54,16 @@ func (d *driver) stream(ctx context.Context, from, n int, over time.Duration) {
 		if !run.Sleep(ctx, time.Until(due)) {
 			return
 		}
+		select {
+		case d.places <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 		j := newJob(from + i)
-		d.group.Go(ctx, "chaos: "+j.id, func(ctx context.Context) { d.drive(ctx, j) })
+		d.group.Go(ctx, "chaos: "+j.id, func(ctx context.Context) {
+			d.drive(ctx, j)
+			<-d.places
+		})
 	}
 }
 

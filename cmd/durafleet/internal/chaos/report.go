@@ -60,8 +60,8 @@ func (r *Report) Print(out io.Writer) {
 	}) {
 		fmt.Fprintf(table, "  %s\t%d\n", kind, r.Requests[kind])
 	}
-	fmt.Fprintf(table, "Left over\t%d messages, %d payload blobs, %d instance rows, %d history rows\n",
-		r.Left.Messages, r.Left.Blobs, r.Left.Instances, r.Left.History)
+	fmt.Fprintf(table, "Left over\t%d messages, %d payload blobs, %d instance rows, %d history rows, %d poison messages\n",
+		r.Left.Messages, r.Left.Blobs, r.Left.Instances, r.Left.History, r.Left.Poison)
 	_ = table.Flush() // a reader that has gone away wants no more
 	r.printRecovery(out)
 	if r.Soak != nil {

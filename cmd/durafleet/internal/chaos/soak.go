@@ -65,17 +65,14 @@ func (r *runner) soak(ctx context.Context) (*SoakReport, error) {
 func (r *runner) stretch(ctx context.Context, from, n int, over time.Duration) error {
 	driving, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	looking, stop := context.WithCancel(ctx)
-	var group run.Group
-	group.Go(looking, "chaos: figures", func(ctx context.Context) {
+	defer r.bePatient(ctx, giveUp, patience)()
+	defer background(ctx, "chaos: figures", func(ctx context.Context) {
 		for run.Sleep(ctx, figuresShown) {
 			r.showFigures()
 		}
-	})
+	})()
 	r.driver.stream(driving, from, n, over)
-	r.await(ctx, giveUp, soakPatience)
-	stop()
-	group.Wait()
+	r.driver.group.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
