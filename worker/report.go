@@ -11,19 +11,18 @@ import (
 
 const (
 	reportInterval = time.Minute
-	reportTimeout  = 10 * time.Second
+	// firstReport is how long after its start a worker reports first: it has partitions then.
+	firstReport   = 2 * time.Second
+	reportTimeout = 10 * time.Second
 	// maxReported bounds each list of a report, so that it stays small.
 	maxReported = 100
 )
 
-// report tells others how this worker is, at once and then once a minute. Nobody depends on it, so
+// report tells others how this worker is, when it has begun and then once a minute. Nobody depends on it, so
 // what goes wrong with it is not worth anybody's attention.
 func (w *Worker) report(ctx context.Context) {
-	for {
+	for pause := firstReport; run.Sleep(ctx, pause); pause = reportInterval {
 		w.putReport(ctx)
-		if !run.Sleep(ctx, reportInterval) {
-			return
-		}
 	}
 }
 

@@ -151,7 +151,8 @@ var changing = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},
 	{regexp.MustCompile(`(?i)cli\d+x\d+`), "HUB"},
 	{regexp.MustCompile(`\b\d+(\.\d)?s\b`), "DURATION"},
-	{regexp.MustCompile(`"expiresIn": [0-9.]+`), `"expiresIn": SECONDS`},
+	{regexp.MustCompile(`"(expiresIn|leaseAge|reportAge)": [0-9.]+`), `"$1": SECONDS`},
+	{regexp.MustCompile(`\b\d+m\d+(\.\d)?s\b`), "DURATION"},
 	{regexp.MustCompile(` +\n`), "\n"},
 	{regexp.MustCompile(`(\S) {2,}`), "$1  "}, // columns, as wide as what was in them
 }

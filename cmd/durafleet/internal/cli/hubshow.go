@@ -1,16 +1,14 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/durafleet/durafleet/internal/storage"
-	"github.com/durafleet/durafleet/partition"
-	"github.com/durafleet/durafleet/partition/tablelease"
 	"github.com/durafleet/durafleet/taskhub"
 )
 
@@ -19,6 +17,11 @@ type hubView struct {
 	Hub        string          `json:"hub"`
 	Partitions []partitionView `json:"partitions"`
 	WorkItems  queueView       `json:"workItems"`
+	Workers    []workerView    `json:"workers"`
+	// Silent are owners of partitions that leave no reports.
+	Silent []string   `json:"workersWithoutReport"`
+	Names  []nameView `json:"unknownNames"`
+	Poison int        `json:"poison"`
 	// Warnings say what keeps the hub from working.
 	Warnings []string `json:"warnings"`
 }
@@ -30,9 +33,13 @@ type partitionView struct {
 	Owner     string `json:"owner,omitempty"`
 	NextOwner string `json:"nextOwner,omitempty"`
 	Draining  bool   `json:"draining"`
-	// ExpiresIn is the time that is left of the lease, in seconds.
-	ExpiresIn float64   `json:"expiresIn,omitempty"`
-	Queue     queueView `json:"queue"`
+	// LeaseAge is how long ago the lease was renewed, ExpiresIn the time that is left of it, in
+	// seconds.
+	LeaseAge  *float64 `json:"leaseAge,omitempty"`
+	ExpiresIn float64  `json:"expiresIn,omitempty"`
+	// LastPolled is missing if the owner leaves no report.
+	LastPolled *time.Time `json:"lastPolled,omitempty"`
+	Queue      queueView  `json:"queue"`
 }
 
 // queueView is how full a queue is.
@@ -41,113 +48,146 @@ type queueView struct {
 	Messages int `json:"messages"`
 	// Visible is how many messages wait to be taken; a peek sees no more than 32.
 	Visible int `json:"visible"`
-	// OldestSeconds is the age of the first of them.
+	// OldestSeconds is the age of the oldest of them.
 	OldestSeconds float64 `json:"oldestSeconds,omitempty"`
+	// Deliveries is how often a message was delivered at most.
+	Deliveries int `json:"deliveries,omitempty"`
 }
 
-// The states of a partition.
-const (
-	stateOwned    = "owned"
-	stateDraining = "draining"
-	stateReserved = "reserved"
-	stateExpired  = "expired"
-	stateFree     = "free"
-)
+// workerView is what a worker reports.
+type workerView struct {
+	ID         string  `json:"id"`
+	ReportAge  float64 `json:"reportAge"`
+	Fresh      bool    `json:"fresh"`
+	Partitions int     `json:"partitions"`
+	Activities int     `json:"activities"`
+	Buffered   int     `json:"buffered"`
+	Held       int     `json:"held"`
+	Stalls     int64   `json:"stalls"`
+}
+
+// nameView is a name that messages wait for.
+type nameView struct {
+	Kind     string    `json:"kind"`
+	Name     string    `json:"name"`
+	Count    int64     `json:"count"`
+	Since    time.Time `json:"since"`
+	LastSeen time.Time `json:"lastSeen"`
+	Workers  []string  `json:"workers"`
+}
 
 func (p *program) hubShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show [NAME]",
-		Short: "Show who owns the partitions of a task hub and how full its queues are",
+		Short: "Show who owns the partitions of a task hub, how full its queues are and what its workers report",
 		Args:  p.named,
 		RunE: func(c *cobra.Command, _ []string) error {
 			hub, err := p.open(c.Context())
 			if err != nil {
 				return err
 			}
-			view, err := viewHub(c.Context(), hub)
+			health, err := hub.Health(c.Context())
 			if err != nil {
 				return err
 			}
-			return p.print(view, func() { p.hubTable(view) })
+			view := viewHub(health)
+			return p.print(view, func() { p.hubTable(view, health.At) })
 		},
 	}
 }
 
-// viewHub reads the state of a hub. The parts are read one after the other.
-func viewHub(ctx context.Context, hub *taskhub.Hub) (*hubView, error) {
-	account, names := hub.Store().Account, hub.Store().Names
-	listing, err := tablelease.New(account.Tables, names.PartitionsTable()).List(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the partitions of task hub %s: %w", hub.Name(), err)
+func viewHub(h *taskhub.HubHealth) *hubView {
+	view := &hubView{
+		Hub: h.Hub, Partitions: []partitionView{}, WorkItems: viewQueue(h.WorkItems, h.At), Workers: []workerView{},
+		Silent: append([]string{}, h.Silent...), Names: []nameView{}, Poison: h.Poison, Warnings: []string{},
 	}
-	view := &hubView{Hub: hub.Name(), Partitions: []partitionView{}, Warnings: []string{}}
-	for _, unreadable := range listing.Unreadable {
-		view.Warnings = append(view.Warnings, unreadable.Error())
+	for i := range h.Partitions {
+		view.Partitions = append(view.Partitions, viewPartition(&h.Partitions[i], h.At))
 	}
-	for _, lease := range listing.Leases {
-		partition := viewLease(lease, listing.Date)
-		if partition.Queue, err = viewQueue(ctx, account.Queues, lease.ID, listing.Date); err != nil {
-			return nil, fmt.Errorf("read queue %s: %w", lease.ID, err)
+	for i := range h.Workers {
+		view.Workers = append(view.Workers, viewWorker(&h.Workers[i]))
+	}
+	for _, name := range h.Names {
+		view.Names = append(view.Names, nameView{
+			Kind: string(name.Kind), Name: name.Name, Count: name.Count, Since: name.Since, LastSeen: name.LastSeen, Workers: name.Workers,
+		})
+	}
+	for i := range h.Findings {
+		if h.Findings[i].Problem() {
+			view.Warnings = append(view.Warnings, h.Findings[i].Text)
 		}
-		if partition.State == stateFree || partition.State == stateExpired {
-			view.Warnings = append(view.Warnings, fmt.Sprintf("nobody owns partition %s: its instances stand still until a worker runs", lease.ID))
-		}
-		view.Partitions = append(view.Partitions, partition)
-	}
-	if view.WorkItems, err = viewQueue(ctx, account.Queues, names.WorkItemQueue(), listing.Date); err != nil {
-		return nil, fmt.Errorf("read queue %s: %w", names.WorkItemQueue(), err)
-	}
-	return view, nil
-}
-
-func viewLease(lease partition.Lease, now time.Time) partitionView {
-	view := partitionView{ID: lease.ID, Owner: lease.CurrentOwner, NextOwner: lease.NextOwner, Draining: lease.Draining}
-	switch {
-	case lease.CurrentOwner == "" && lease.NextOwner == "":
-		view.State = stateFree
-		return view
-	case lease.Expired(now):
-		view.State = stateExpired
-	case lease.CurrentOwner == "":
-		view.State = stateReserved
-	case lease.Draining:
-		view.State = stateDraining
-	default:
-		view.State = stateOwned
-	}
-	if !lease.ExpiresAt.IsZero() {
-		view.ExpiresIn = lease.ExpiresAt.Sub(now).Round(100 * time.Millisecond).Seconds()
 	}
 	return view
 }
 
-func viewQueue(ctx context.Context, queues storage.Queues, name string, now time.Time) (queueView, error) {
-	count, err := queues.Count(ctx, name)
-	if err != nil {
-		return queueView{}, err
+func viewPartition(p *taskhub.PartitionHealth, now time.Time) partitionView {
+	view := partitionView{
+		ID: p.ID, State: string(p.State), Owner: p.Owner, NextOwner: p.NextOwner, Draining: p.Draining,
+		Queue: viewQueue(p.Queue, now),
 	}
-	head, err := queues.Peek(ctx, name, storage.MaxMessagesPerGet)
-	if err != nil {
-		return queueView{}, err
+	if p.State == taskhub.PartitionFree {
+		return view // what stands in its row is about an owner that has gone
 	}
-	view := queueView{Messages: count, Visible: len(head)}
-	if len(head) > 0 {
-		view.OldestSeconds = max(0, now.Sub(head[0].InsertedOn).Seconds())
+	if !p.LastRenewal.IsZero() {
+		age := tenths(p.LeaseAge)
+		view.LeaseAge = &age
 	}
-	return view, nil
+	if !p.Expires.IsZero() {
+		view.ExpiresIn = tenths(p.Expires.Sub(now))
+	}
+	if !p.LastPolled.IsZero() {
+		view.LastPolled = &p.LastPolled
+	}
+	return view
 }
 
-func (p *program) hubTable(view *hubView) {
-	fmt.Fprintf(p.Out, "Task hub %s, %d partitions\n\n", view.Hub, len(view.Partitions))
+func viewQueue(q taskhub.QueueHealth, now time.Time) queueView {
+	view := queueView{Messages: q.Messages, Visible: q.Visible, Deliveries: q.Deliveries}
+	if !q.Oldest.IsZero() {
+		view.OldestSeconds = max(0, now.Sub(q.Oldest).Seconds())
+	}
+	return view
+}
+
+func viewWorker(w *taskhub.WorkerReport) workerView {
+	view := workerView{
+		ID: w.WorkerID, ReportAge: tenths(max(0, w.Age)), Fresh: w.Fresh, Partitions: len(w.Partitions),
+		Activities: w.Activities, Buffered: w.Buffered, Held: len(w.Held),
+	}
+	for _, stalls := range w.Stalls {
+		view.Stalls += stalls
+	}
+	return view
+}
+
+func tenths(d time.Duration) float64 { return d.Round(100 * time.Millisecond).Seconds() }
+
+func (p *program) hubTable(view *hubView, now time.Time) {
+	fmt.Fprintf(p.Out, "Task hub %s, %d partitions, %d poison messages\n\n", view.Hub, len(view.Partitions), view.Poison)
 	var rows [][]string
 	for i := range view.Partitions {
 		part := &view.Partitions[i]
+		polled, leaseAge := "-", "-"
+		if part.LastPolled != nil {
+			polled = age(now.Sub(*part.LastPolled).Seconds()) + " ago"
+		}
+		if part.LeaseAge != nil {
+			leaseAge = age(*part.LeaseAge)
+		}
 		rows = append(rows, append([]string{
-			part.ID, part.State, or(part.Owner), or(part.NextOwner), yesNo(part.Draining), seconds(part.ExpiresIn),
+			part.ID, part.State, or(part.Owner), or(part.NextOwner), yesNo(part.Draining), leaseAge,
+			seconds(part.ExpiresIn), polled,
 		}, part.Queue.cells()...))
 	}
-	rows = append(rows, append([]string{"work items", "shared", "-", "-", "-", "-"}, view.WorkItems.cells()...))
-	p.columns([]string{"QUEUE", "STATE", "OWNER", "NEXT OWNER", "DRAINING", "EXPIRES IN", "MESSAGES", "VISIBLE", "OLDEST"}, rows)
+	rows = append(rows, append([]string{"work items", "shared", "-", "-", "-", "-", "-", "-"}, view.WorkItems.cells()...))
+	p.columns([]string{
+		"QUEUE", "STATE", "OWNER", "NEXT OWNER", "DRAINING", "LEASE AGE", "EXPIRES IN", "POLLED", "MESSAGES", "VISIBLE", "OLDEST", "DELIVERIES",
+	}, rows)
+	p.workerTable(view)
+	for _, name := range view.Names {
+		fmt.Fprintf(p.Out, "\nWaiting for a worker that knows %s %s: turned away %d times since %s\n",
+			name.Kind, excerpt(name.Name), name.Count, clock(name.Since))
+	}
 	for _, warning := range view.Warnings {
 		fmt.Fprintf(p.Out, "\nWarning: %s", warning)
 	}
@@ -156,12 +196,38 @@ func (p *program) hubTable(view *hubView) {
 	}
 }
 
+func (p *program) workerTable(view *hubView) {
+	if len(view.Workers) > 0 {
+		rows := make([][]string, len(view.Workers))
+		for i, w := range view.Workers {
+			seen := age(w.ReportAge) + " ago"
+			if !w.Fresh {
+				seen += " (gone?)"
+			}
+			rows[i] = []string{
+				w.ID, seen, strconv.Itoa(w.Partitions), strconv.Itoa(w.Activities), strconv.Itoa(w.Buffered),
+				strconv.Itoa(w.Held), strconv.FormatInt(w.Stalls, 10),
+			}
+		}
+		fmt.Fprintln(p.Out)
+		p.columns([]string{"WORKER", "REPORTED", "PARTITIONS", "ACTIVITIES", "BUFFERED", "HELD", "STALLS"}, rows)
+	}
+	if len(view.Silent) > 0 {
+		fmt.Fprintf(p.Out, "\nWorkers that leave no report, as .NET workers: %s. When they polled, what they run and which names they lack is not known.\n",
+			strings.Join(view.Silent, ", "))
+	}
+}
+
 func (q queueView) cells() []string {
 	visible := strconv.Itoa(q.Visible)
 	if q.Visible == storage.MaxMessagesPerGet {
 		visible += "+"
 	}
-	return []string{"~" + strconv.Itoa(q.Messages), visible, seconds(q.OldestSeconds)}
+	deliveries := "-"
+	if q.Deliveries > 0 {
+		deliveries = strconv.Itoa(q.Deliveries)
+	}
+	return []string{"~" + strconv.Itoa(q.Messages), visible, seconds(q.OldestSeconds), deliveries}
 }
 
 func or(text string) string {
@@ -176,6 +242,11 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
+}
+
+// age returns how long ago something was. The service tells its time in whole seconds.
+func age(s float64) string {
+	return (time.Duration(max(1, s)) * time.Second).String()
 }
 
 func seconds(s float64) string {

@@ -1,0 +1,346 @@
+package diagnosis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/partition"
+)
+
+const (
+	// ReportFresh is how old a report may be that tells about now.
+	ReportFresh = 3 * time.Minute
+	// reportDead is how old a report is whose worker is not coming back.
+	reportDead = 24 * time.Hour
+	// clockTolerance is how far clocks may be apart without harm, as everywhere in the engine.
+	clockTolerance = time.Minute
+	// pollPatience is how long an owner may not have polled: longer than any pause and any stall that
+	// its watchdog has not noticed yet.
+	pollPatience = 2 * time.Minute
+)
+
+// Hub is what was read of a hub.
+type Hub struct {
+	Name string
+	// Now is the clock of the service; Local was this machine's at the same moment.
+	Now   time.Time
+	Local time.Time
+	// Leases are the rows of the partitions, Unreadable says which could not be read.
+	Leases     []partition.Lease
+	Unreadable []error
+	// ControlQueues are the control queues that exist; nil if nobody looked.
+	ControlQueues []string
+	Reports       []store.Report
+	// Looks are what was seen in the queues, by queue.
+	Looks map[string]Look
+	// Poison is how many messages were moved aside.
+	Poison int
+}
+
+// Look is what was seen of a queue.
+type Look struct {
+	Queue string
+	// Messages are the visible ones, 32 at most, in the order of their delivery.
+	Messages []Message
+	// Count is how many messages there are in all, hidden ones included.
+	Count int
+	// Whole says that all messages of the queue were seen: none was hidden.
+	Whole bool
+}
+
+// Hidden returns how many messages were not seen.
+func (l Look) Hidden() int { return max(0, l.Count-len(l.Messages)) }
+
+// Message is a visible message.
+type Message struct {
+	ID         string
+	Deliveries int
+	Inserted   time.Time
+	// Content is nil, and Err says why, if the message cannot be read.
+	Content *wire.Message
+	Err     error
+	// Blob is the payload blob that holds the message, "" if the queue itself does.
+	Blob string
+}
+
+// Report returns the report of a worker if it tells about now, else nil.
+func (h *Hub) Report(worker string) *store.Report {
+	for i := range h.Reports {
+		if h.Reports[i].WorkerID == worker && h.Fresh(&h.Reports[i]) {
+			return &h.Reports[i]
+		}
+	}
+	return nil
+}
+
+// Fresh reports whether a report tells about now.
+func (h *Hub) Fresh(r *store.Report) bool { return h.Now.Sub(r.At) < ReportFresh }
+
+// Lease returns the lease of a partition, nil if there is none.
+func (h *Hub) Lease(id string) *partition.Lease {
+	for i := range h.Leases {
+		if h.Leases[i].ID == id {
+			return &h.Leases[i]
+		}
+	}
+	return nil
+}
+
+// OwnerReport returns what the owner of a partition reports about it, nil if nobody does.
+func (h *Hub) OwnerReport(id string) (*store.Report, *store.ReportPartition) {
+	lease := h.Lease(id)
+	if lease == nil || lease.CurrentOwner == "" {
+		return nil, nil
+	}
+	report := h.Report(lease.CurrentOwner)
+	if report == nil {
+		return nil, nil
+	}
+	for i := range report.Partitions {
+		if report.Partitions[i].ID == id {
+			return report, &report.Partitions[i]
+		}
+	}
+	return report, nil
+}
+
+// Findings returns what is wrong with the hub itself.
+func (h *Hub) Findings() []Finding {
+	var found []Finding
+	for _, unreadable := range h.Unreadable {
+		found = append(found, Finding{
+			Code: Unreadable, Severity: Broken,
+			Text: fmt.Sprintf("a row of the partitions table cannot be read, so nobody can own that partition: %v", unreadable),
+		})
+	}
+	for i := range h.Leases {
+		found = append(found, h.Partition(h.Leases[i].ID)...)
+	}
+	found = append(found, h.counts()...)
+	found = append(found, h.names()...)
+	found = append(found, h.strays()...)
+	found = append(found, h.clocks()...)
+	if h.Poison > 0 {
+		found = append(found, Finding{
+			Code: Poison, Severity: Warning,
+			Text: fmt.Sprintf("%d messages could not be worked on and were moved aside; see durafleet poison list", h.Poison),
+		})
+	}
+	return append(found, h.deadReports()...)
+}
+
+// Partition returns what is wrong with a partition.
+func (h *Hub) Partition(id string) []Finding {
+	lease := h.Lease(id)
+	if lease == nil {
+		return nil
+	}
+	finding := func(code Code, severity Severity, text string, arguments ...any) []Finding {
+		return []Finding{{Code: code, Severity: severity, Partition: id, Text: fmt.Sprintf(text, arguments...), Evidence: []string{describe(lease, h.Now)}}}
+	}
+	switch {
+	case lease.CurrentOwner == "" && lease.NextOwner == "":
+		return finding(NoOwner, Broken, "nobody owns partition %s: its instances stand still until a worker runs", id)
+	case lease.Expired(h.Now):
+		return finding(LeaseExpired, Broken, "the lease of partition %s has expired: its owner %s is gone, and nobody has taken over yet",
+			id, owner(lease))
+	}
+	report, owned := h.OwnerReport(id)
+	if report == nil || owned == nil {
+		return nil
+	}
+	polled := owned.LastPolled
+	if polled.IsZero() {
+		polled = owned.Since
+	}
+	if silent := report.At.Sub(polled); silent > pollPatience {
+		return finding(NotPolling, Broken, "worker %s owns partition %s and has not read its queue for %s",
+			report.WorkerID, id, span(silent))
+	}
+	return nil
+}
+
+func owner(lease *partition.Lease) string {
+	if lease.CurrentOwner != "" {
+		return lease.CurrentOwner
+	}
+	return lease.NextOwner
+}
+
+func describe(lease *partition.Lease, now time.Time) string {
+	text := fmt.Sprintf("partition %s: owner %q, next owner %q", lease.ID, lease.CurrentOwner, lease.NextOwner)
+	if !lease.LastRenewal.IsZero() {
+		text += fmt.Sprintf(", renewed %s ago", span(now.Sub(lease.LastRenewal)))
+	}
+	return text
+}
+
+// counts compares the rows of the partitions with the queues that exist: senders count the rows to
+// find an instance's queue.
+func (h *Hub) counts() []Finding {
+	if h.ControlQueues == nil {
+		return nil
+	}
+	var without, extra []string
+	for _, lease := range h.Leases {
+		if !slices.Contains(h.ControlQueues, lease.ID) {
+			without = append(without, lease.ID)
+		}
+	}
+	for _, queue := range h.ControlQueues {
+		if h.Lease(queue) == nil {
+			extra = append(extra, queue)
+		}
+	}
+	if len(without)+len(extra) == 0 {
+		return nil
+	}
+	finding := Finding{
+		Code: PartitionCount, Severity: Broken,
+		Text: fmt.Sprintf("the hub has %d partitions by its table and %d control queues: messages go astray until both are the same",
+			len(h.Leases), len(h.ControlQueues)),
+	}
+	if len(without) > 0 {
+		finding.Evidence = append(finding.Evidence, "partitions without a queue: "+list(without))
+	}
+	if len(extra) > 0 {
+		finding.Evidence = append(finding.Evidence, "queues without a partition: "+list(extra))
+	}
+	return []Finding{finding}
+}
+
+// names returns the names that messages wait for.
+func (h *Hub) names() []Finding {
+	waiting := h.Waiting()
+	found := make([]Finding, 0, len(waiting))
+	for _, name := range waiting {
+		text := "activity %q is asked for, and worker %s does not know it: its work items wait until a worker takes them that does"
+		if name.Kind == string(orchestrationName) {
+			text = "orchestration %q is asked for, and worker %s does not know it: " +
+				"its instances stand still, because only the owner of their partition reads their messages"
+		}
+		found = append(found, Finding{
+			Code: NameUnknown, Severity: Warning, Text: fmt.Sprintf(text, name.Name, list(name.Workers)),
+			Evidence: []string{fmt.Sprintf("turned away %d times since %s, last %s", name.Count, when(name.Since), when(name.LastSeen))},
+		})
+	}
+	return found
+}
+
+const orchestrationName = "orchestration"
+
+// Name is a name that workers do not know.
+type Name struct {
+	store.ReportName
+	Workers []string
+}
+
+// Waiting returns the names that messages wait for, over all workers that report now.
+func (h *Hub) Waiting() []Name {
+	var all []Name
+	for i := range h.Reports {
+		report := &h.Reports[i]
+		if !h.Fresh(report) {
+			continue
+		}
+		for _, unknown := range report.Unknown {
+			at := slices.IndexFunc(all, func(n Name) bool { return n.Kind == unknown.Kind && n.Name == unknown.Name })
+			if at < 0 {
+				all = append(all, Name{unknown, []string{report.WorkerID}})
+				continue
+			}
+			name := &all[at]
+			name.Count += unknown.Count
+			name.Workers = append(name.Workers, report.WorkerID)
+			if unknown.Since.Before(name.Since) {
+				name.Since = unknown.Since
+			}
+			if unknown.LastSeen.After(name.LastSeen) {
+				name.LastSeen = unknown.LastSeen
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Name) int { return strings.Compare(a.Kind+" "+a.Name, b.Kind+" "+b.Name) })
+	return all
+}
+
+// strays finds messages in queues that their instances do not hash to.
+func (h *Hub) strays() []Finding {
+	var found []Finding
+	for i := range h.Leases {
+		queue := h.Leases[i].ID
+		var evidence []string
+		for _, message := range h.Looks[queue].Messages {
+			if message.Content == nil || message.Content.Event == nil {
+				continue
+			}
+			id := message.Content.Target.InstanceID
+			if at := wire.PartitionOf(id, len(h.Leases)); !strings.HasSuffix(queue, fmt.Sprintf("-control-%02d", at)) {
+				evidence = append(evidence, fmt.Sprintf("message %s, a %s for instance %q, which belongs to partition %d",
+					message.ID, message.Content.Event.Kind(), id, at))
+			}
+		}
+		if len(evidence) > 0 {
+			found = append(found, Finding{
+				Code: WrongQueue, Severity: Warning, Partition: queue, Evidence: evidence,
+				Text: fmt.Sprintf("%d messages are in queue %s although their instances belong elsewhere: "+
+					"their sender counts partitions differently", len(evidence), queue),
+			})
+		}
+	}
+	return found
+}
+
+// clocks compares the clocks of workers and of this machine with the service's.
+func (h *Hub) clocks() []Finding {
+	var found []Finding
+	add := func(who string, off time.Duration, evidence string) {
+		if off.Abs() <= clockTolerance {
+			return
+		}
+		found = append(found, Finding{
+			Code: ClockOff, Severity: Warning, Evidence: []string{evidence},
+			Text: fmt.Sprintf("the clock of %s is %s: times it writes are wrong by as much", who, offset(off)),
+		})
+	}
+	if !h.Local.IsZero() {
+		add("this machine", h.Local.Sub(h.Now), fmt.Sprintf("it is %s here and %s at the storage service", when(h.Local), when(h.Now)))
+	}
+	seen := map[string]bool{}
+	for _, lease := range h.Leases {
+		// A row that somebody reserved was not written by its owner.
+		if lease.CurrentOwner == "" || lease.NextOwner != "" || lease.LastRenewal.IsZero() || lease.Written.IsZero() || seen[lease.CurrentOwner] {
+			continue
+		}
+		seen[lease.CurrentOwner] = true
+		add("worker "+lease.CurrentOwner, lease.LastRenewal.Sub(lease.Written), fmt.Sprintf(
+			"its renewal of partition %s is dated %s and was written at %s", lease.ID, when(lease.LastRenewal), when(lease.Written)))
+	}
+	for _, report := range h.Reports {
+		if ahead := report.At.Sub(h.Now); ahead > clockTolerance {
+			add("worker "+report.WorkerID, ahead, fmt.Sprintf("its report is dated %s and it is %s", when(report.At), when(h.Now)))
+		}
+	}
+	return found
+}
+
+func (h *Hub) deadReports() []Finding {
+	var dead []string
+	for i := range h.Reports {
+		if h.Now.Sub(h.Reports[i].At) > reportDead {
+			dead = append(dead, h.Reports[i].WorkerID)
+		}
+	}
+	if len(dead) == 0 {
+		return nil
+	}
+	return []Finding{{
+		Code: DeadReport, Severity: Note, Evidence: []string{"workers " + list(dead)},
+		Text:   fmt.Sprintf("%d workers died more than a day ago and left their health reports", len(dead)),
+		Repair: Repair{Kind: DeleteReports, Names: dead},
+	}}
+}
