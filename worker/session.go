@@ -91,9 +91,9 @@ func (s *session) leave() bool {
 	defer s.r.mu.Unlock()
 	s.running, s.idleSince = false, time.Now()
 	switch {
-	case s.r.draining:
-		return false
-	case len(s.inbox) > 0 && s.r.own.Err() == nil:
+	case s.r.draining, len(s.inbox) > 0 && s.r.own.Err() != nil:
+		return false // finish puts back what is left in the inbox
+	case len(s.inbox) > 0:
 		s.running = true
 		s.r.group.Go(s.r.own, "worker: session", s.run)
 		return false
@@ -185,12 +185,28 @@ func (s *session) discard(ctx context.Context, batch []*held) {
 	run.Each(ctx, "worker: delete messages", len(batch), parallel, func(ctx context.Context, i int) {
 		deleted := batch[i].remove(ctx)
 		s.r.w.buffer.add(-1)
+		if deleted && batch[i].Blob != "" && s.nowhere() {
+			s.dropPayload(ctx, batch[i].Blob)
+		}
 		if needsMemory(batch[i].Content.Event) {
 			s.r.confirm(batch[i].Content.ActivityID, deleted)
 		}
 	})
 	if s.stored != nil {
 		s.stored.Processed = s.r.processed(s.stored.Processed)
+	}
+}
+
+// nowhere reports that the instance is known not to exist.
+func (s *session) nowhere() bool {
+	return s.stored != nil && s.stored.State.Started() == nil && s.row == nil
+}
+
+// dropPayload removes the payload blob of a message that was dropped. Those of an instance that
+// exists are left to its purge; one that came after the purge would stay for ever.
+func (s *session) dropPayload(ctx context.Context, blob string) {
+	if err := s.r.w.hub.DeletePayloads(ctx, []string{blob}); err != nil {
+		s.r.log.Warn("payload of a dropped message not deleted", "instance", s.id, "blob", blob, "error", err)
 	}
 }
 
