@@ -219,6 +219,6 @@ func (s *session) keep(out *turn.Outcome, committed store.Committed, commit *sto
 	s.stored = &store.History{
 		State: out.State, ExecutionID: commit.ExecutionID, Rows: commit.FirstRow + len(commit.Events),
 		ETag: committed.ETag, Complete: true, Payloads: payloads,
-		Processed: commit.Processed, Replaced: commit.Replaced,
+		Processed: commit.Processed, Replaced: commit.Replaced, Started: commit.Started,
 	}
 }

@@ -28,6 +28,9 @@ type History struct {
 	Processed []string
 	// Replaced are former executions of the instance, one of which the status row may still name.
 	Replaced []string
+	// Started is when the start that the instance lives from came into its queue, by the service's
+	// clock; zero if that is not known.
+	Started time.Time
 	Payloads
 }
 
@@ -56,6 +59,7 @@ func (h *Hub) LoadHistory(ctx context.Context, instanceID string) (*History, err
 		}
 		loaded.ETag, loaded.ExecutionID = rows[n-1].ETag, sentinel.ExecutionID
 		loaded.Complete, loaded.Processed, loaded.Replaced = sentinel.Complete, sentinel.Processed, sentinel.Replaced
+		loaded.Started = sentinel.Started
 		rows = rows[:n-1]
 	} else if n > 0 {
 		loaded.ExecutionID = wire.ExecutionOf(rows[0].Values)
@@ -73,6 +77,19 @@ func (h *Hub) LoadHistory(ctx context.Context, instanceID string) (*History, err
 	}
 	loaded.State, loaded.Rows = history.NewState(events), len(events)
 	return loaded, nil
+}
+
+// Current reports whether an instance's history is still at the version that was loaded or written.
+func (h *Hub) Current(ctx context.Context, instanceID string, etag storage.ETag) (bool, error) {
+	row, err := h.Account.Tables.Read(ctx, h.Names.HistoryTable(), wire.EscapeKey(instanceID), wire.SentinelKey, "ExecutionId")
+	switch {
+	case err == nil:
+		return row.ETag == etag, nil
+	case errors.Is(err, storage.ErrNotFound):
+		return etag == "", nil
+	default:
+		return false, fmt.Errorf("look at history of instance %q: %w", instanceID, err)
+	}
 }
 
 // currentRows returns the rows of the current execution: those up to the first row of another
@@ -134,6 +151,8 @@ type Commit struct {
 	// Processed and Replaced become the sentinel's lists of processed messages and former executions.
 	Processed []string
 	Replaced  []string
+	// Started is noted on the sentinel unless it is zero.
+	Started time.Time
 	// Now is the time noted on the sentinel.
 	Now time.Time
 }
@@ -206,7 +225,7 @@ func (h *Hub) commitBatch(
 func sentinelRow(c Commit, last bool) storage.Row {
 	columns := wire.EncodeSentinel(wire.Sentinel{
 		ExecutionID: c.ExecutionID, Complete: last, CompletedAt: c.Now,
-		Processed: c.Processed, Replaced: c.Replaced,
+		Processed: c.Processed, Replaced: c.Replaced, Started: c.Started,
 	})
 	return storage.Row{PartitionKey: wire.EscapeKey(c.InstanceID), RowKey: wire.SentinelKey, Values: columns}
 }

@@ -68,6 +68,9 @@ func TestSentinelRoundTrip(t *testing.T) {
 		if want.Complete {
 			want.CompletedAt = anyTime().Draw(t, "completed")
 		}
+		if rapid.Bool().Draw(t, "dated") {
+			want.Started = anyTime().Draw(t, "started")
+		}
 		if len(want.Processed) == 0 {
 			want.Processed = nil
 		}

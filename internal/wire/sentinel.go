@@ -17,6 +17,7 @@ const (
 	MaxReplaced = 16
 
 	replacedColumn = "DurafleetReplaced"
+	startedColumn  = "DurafleetStarted"
 	separator      = "\n"
 	// processedWidth is the length of 16 bytes in unpadded Base64.
 	processedWidth = 22
@@ -36,6 +37,9 @@ type Sentinel struct {
 	// Replaced holds former executions of the instance, one of which its status row may still
 	// name, oldest first. .NET neither reads nor keeps it up.
 	Replaced []string
+	// Started is when the service put the start that the instance lives from into its queue, zero if
+	// that is not known. .NET neither reads nor keeps it up.
+	Started time.Time
 }
 
 // EncodeSentinel returns the columns of a sentinel row. The private lists are written even when
@@ -46,6 +50,9 @@ func EncodeSentinel(s Sentinel) Columns {
 		"IsCheckpointComplete": s.Complete,
 		processedColumn:        encodeProcessed(s.Processed),
 		replacedColumn:         strings.Join(s.Replaced[max(0, len(s.Replaced)-MaxReplaced):], separator),
+	}
+	if !s.Started.IsZero() {
+		c[startedColumn] = TableTime(s.Started)
 	}
 	if s.Complete {
 		c["CheckpointCompletedTimestamp"] = TableTime(s.CompletedAt)
@@ -65,6 +72,7 @@ func DecodeSentinel(c Columns) (Sentinel, error) {
 	if r.err != nil {
 		return Sentinel{}, r.err
 	}
+	s.Started, _ = c[startedColumn].(time.Time)
 	text, _ := c[processedColumn].(string)
 	s.Processed = decodeProcessed(text)
 	if text, _ := c[replacedColumn].(string); text != "" {
