@@ -67,7 +67,7 @@ func (s *session) checkpoint(ctx context.Context, in *sorted, b before, out *tur
 	}
 	// 3. Status row. It must not fall behind for good: if it cannot be written, the messages stay.
 	if p.row != nil {
-		refer(p.row, committed.Payloads)
+		refer(p.row, s.stored.Payloads)
 		if err := s.writeRow(ctx, *p.row, b.executionID); err != nil {
 			return err
 		}
@@ -112,9 +112,9 @@ func (s *session) plan(in *sorted, b before, out *turn.Outcome, replaced bool) *
 		history: store.Commit{
 			InstanceID: s.id, ExecutionID: out.Instance().ExecutionID, FirstRow: s.stored.Rows,
 			Events: out.New, ETag: s.stored.ETag, Now: now,
-			Processed: s.stored.Processed, Replaced: s.stored.Replaced,
+			Processed: s.stored.Processed, Replaced: s.stored.Replaced, Started: s.stored.Started,
 		},
-		row:     s.rowUpdate(b, out, now),
+		row:     s.rowUpdate(in, b, out, now),
 		deletes: append([]*held{}, in.done...),
 	}
 	if replaced {
@@ -122,6 +122,7 @@ func (s *session) plan(in *sorted, b before, out *turn.Outcome, replaced bool) *
 		p.history.Replaced = append(slices.Clone(p.history.Replaced), formerOf(in, b, out)...)
 	}
 	if in.start != nil {
+		p.history.Started = in.start.InsertedOn
 		p.deletes = append(p.deletes, in.start)
 	}
 	p.history.Processed = slices.Clone(p.history.Processed)

@@ -14,17 +14,38 @@ import (
 
 // prepare loads what is needed to judge a batch, and sorts it.
 func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
+	cached := s.stored != nil
 	if err := s.load(ctx, batch); err != nil {
 		return nil, err
 	}
 	if err := s.awaitRow(ctx, batch); err != nil {
 		return nil, err
 	}
-	out := s.facts().sort(batch, func(h *held, reason string) {
-		s.r.log.Debug("message dropped", "instance", s.id, "kind", h.Content.Event.Kind(), "reason", reason)
-	})
+	out := s.sort(batch)
+	if cached && out.doubtful() {
+		s.forget()
+		if err := s.load(ctx, batch); err != nil {
+			return nil, err
+		}
+		out = s.sort(batch)
+	}
 	s.limitMemory(out)
 	return out, s.completeUnfinished(out)
+}
+
+func (s *session) sort(batch []*held) *sorted {
+	return s.facts().sort(batch, func(h *held, reason string) {
+		s.r.log.Debug("message dropped", "instance", s.id, "kind", h.Content.Event.Kind(), "reason", reason)
+	})
+}
+
+// doubtful reports that messages would be dropped, or put back again, by a history that no write
+// is going to prove. Another worker may have moved on from it: one of the same id, or one that has
+// just taken the partition.
+func (s *sorted) doubtful() bool {
+	return !s.turn && s.start == nil && (len(s.done) > 0 || slices.ContainsFunc(s.later, func(p putBack) bool {
+		return p.message.DequeueCount > 1
+	}))
 }
 
 func (s *session) facts() *facts {
@@ -69,11 +90,15 @@ func (s *session) load(ctx context.Context, batch []*held) error {
 	} else if start != nil && !rowIs(s.row, startOf(start.Content).Instance.ExecutionID) {
 		return s.readRow(ctx)
 	}
-	if s.stored.State.Started() == nil && s.row == nil && start == nil {
-		return s.readRow(ctx)
+	never, ended := s.stored.State.Started() == nil && s.row == nil, s.stored.State.Completed() != nil
+	if start == nil && (never || ended && slices.ContainsFunc(batch, toInstance)) {
+		return s.readRow(ctx) // the instance may be about to start
 	}
 	return nil
 }
+
+// toInstance reports whether a message is for whatever execution of its instance is current.
+func toInstance(h *held) bool { return h.Content.Target.ExecutionID == "" }
 
 // firstEver reports that a start is the first one of its id, so that there can be no history: the
 // client found no status row, nobody has taken the start before, and nobody has begun.

@@ -16,26 +16,25 @@ import (
 
 // rowUpdate returns what a turn changes in the status row, nil if the row is not due: it is
 // written when the execution, the status or the custom status changes, and otherwise once a
-// minute, so that its last update shows that the instance is alive.
-func (s *session) rowUpdate(b before, out *turn.Outcome, now time.Time) *wire.InstanceUpdate {
-	newExecution := b.fresh || out.Replaced
+// minute, so that its last update shows that the instance is alive. Messages that are dropped after
+// they had been delivered before may be all that is left of a turn whose row was never written: then
+// everything is.
+func (s *session) rowUpdate(in *sorted, b before, out *turn.Outcome, now time.Time) *wire.InstanceUpdate {
+	whole := b.fresh || out.Replaced || maxDeliveries(in.done) > 1
 	suspension := lastSuspension(out)
-	due := newExecution || out.Completed != nil || suspension != nil ||
+	due := whole || out.Completed != nil || suspension != nil ||
 		!sameText(b.customStatus, out.CustomStatus) ||
 		!now.Truncate(time.Minute).Equal(b.latest.Truncate(time.Minute))
 	if !due {
 		return nil
 	}
 	update := s.baseUpdate(out.State, out.CustomStatus)
-	if newExecution {
+	if whole {
 		update.Start = rowStart(out.State.Started())
-		update.Status = history.Running
+		update.Status = statusOf(out.State)
 	}
 	if suspension != nil {
-		update.Status = history.Running
-		if out.Suspended {
-			update.Status = history.Suspended
-		}
+		update.Status = statusOf(out.State)
 		reason := wire.SafeOutput(history.TextOr(suspension, ""))
 		update.Output = &reason
 	}
@@ -143,8 +142,10 @@ func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, prev
 			s.r.log.Info("instance was purged; its status is not written", "instance", s.id)
 			return nil
 		case s.row != nil && !s.ours(previous):
-			s.r.log.Info("status row belongs to another start; left alone", "instance", s.id, "execution", s.row.ExecutionID)
-			return nil
+			if current, err := s.behind(ctx); err != nil || !current {
+				s.r.log.Info("status row belongs to another start; left alone", "instance", s.id, "execution", s.row.ExecutionID)
+				return err
+			}
 		case s.row == nil && update.Start == nil:
 			// The checkpoint that began the execution was cut off before its row.
 			if err := s.makeWhole(ctx, &update); err != nil {
@@ -180,10 +181,10 @@ func statusOf(state *history.State) history.Status {
 }
 
 // ours reports whether the status row is about an execution that this instance's history leads
-// on from, or about a child, which only its parent starts.
+// on from.
 func (s *session) ours(previous string) bool {
 	id := s.row.ExecutionID
-	return id == "" || !s.row.HasGeneration || sameID(id, s.stored.ExecutionID) || sameID(id, previous) ||
+	return id == "" || sameID(id, s.stored.ExecutionID) || sameID(id, previous) ||
 		slices.ContainsFunc(s.stored.Replaced, func(former string) bool { return sameID(id, former) })
 }
 
@@ -207,6 +208,16 @@ func (s *session) noteRow(update wire.InstanceUpdate, etag storage.ETag) {
 	s.stored.Replaced = nil // the row names the current execution now
 }
 
+// behind reports whether the status row is that of a child whose history has gone on from it. No
+// client starts a child, so an execution that this history does not know is a former one, unless
+// the history itself is not the latest any more.
+func (s *session) behind(ctx context.Context) (bool, error) {
+	if s.row.HasGeneration {
+		return false, nil
+	}
+	return s.r.w.hub.Current(ctx, s.id, s.stored.ETag)
+}
+
 // repair brings the status row into line with the stored history, if it is about the same
 // execution or missing: a checkpoint may have been cut off between the two.
 func (s *session) repair(ctx context.Context) error {
@@ -215,8 +226,19 @@ func (s *session) repair(ctx context.Context) error {
 	}
 	state := s.stored.State
 	want := statusOf(state)
-	if s.row != nil && (!s.ours("") || s.rowShows(want)) {
+	if s.row != nil && s.rowShows(want) {
 		return nil
+	}
+	if s.row != nil && s.row.HasGeneration && !s.ours("") {
+		return nil
+	}
+	// The row was read after the history: only if that has not moved since, the row is behind it.
+	current, err := s.r.w.hub.Current(ctx, s.id, s.stored.ETag)
+	if err != nil {
+		return err
+	}
+	if !current {
+		return fmt.Errorf("repair status of instance %q: %w", s.id, store.ErrRefused)
 	}
 	s.r.log.Warn("status row fell behind the history; repaired", "instance", s.id, "status", want)
 	update := s.baseUpdate(state, s.customStatus())

@@ -70,10 +70,12 @@ func (f *facts) judge(h *held) (verdict, string) {
 		return f.judgeWithoutHistory(h)
 	case h.Content.Target.ExecutionID != "" && !sameID(h.Content.Target.ExecutionID, f.stored.ExecutionID):
 		return f.judgeForeign(h)
-	case f.stored.State.Completed() != nil:
-		return drop, "the instance has ended"
 	case needsMemory(h.Content.Event) && f.processed(h.Content.ActivityID):
 		return drop, "the event is in the history"
+	case f.stored.State.Completed() != nil && toInstance(h) && f.startAwaited():
+		return f.judgeBeforeStart(h)
+	case f.stored.State.Completed() != nil:
+		return drop, "the instance has ended"
 	case history.IsAnswer(h.Content.Event):
 		return f.judgeAnswer(h)
 	default:
@@ -146,20 +148,33 @@ func (f *facts) judgeChildStart(started *history.ExecutionStarted) (verdict, str
 }
 
 func (f *facts) judgeWithoutHistory(h *held) (verdict, string) {
-	toInstance := h.Content.Target.ExecutionID == ""
 	switch {
-	case f.row != nil && f.row.Status.Terminal() && toInstance:
+	case f.row != nil && f.row.Status.Terminal() && toInstance(h):
 		return drop, "the instance ended before it began"
-	case f.row != nil && f.row.Status == history.Pending && toInstance:
-		if h.Content.Event.Kind() == history.KindExecutionTerminated {
-			return endRow, ""
-		}
-		return later, "the instance has not started yet"
+	case f.row != nil && f.row.Status == history.Pending && toInstance(h):
+		return f.judgeBeforeStart(h)
 	case h.DequeueCount < patience:
 		return later, "there is no such instance yet"
 	default:
 		return drop, "there is no such instance"
 	}
+}
+
+// startAwaited reports whether the status row belongs to a start that nobody has taken yet.
+func (f *facts) startAwaited() bool {
+	return f.row != nil && f.row.Status == history.Pending && f.row.HasGeneration &&
+		!sameID(f.row.ExecutionID, f.stored.ExecutionID) && !f.left(f.row.ExecutionID)
+}
+
+// judgeBeforeStart decides on a message for an execution whose start has not been taken yet.
+func (f *facts) judgeBeforeStart(h *held) (verdict, string) {
+	switch {
+	case isOrder(h.Content.Event) && h.InsertedOn.Add(clockTolerance).Before(f.row.Created):
+		return drop, "it was meant for an earlier start"
+	case h.Content.Event.Kind() == history.KindExecutionTerminated:
+		return endRow, ""
+	}
+	return later, "the instance has not started yet"
 }
 
 // judgeForeign decides on a message for an execution that is not the current one: either it is
@@ -227,13 +242,17 @@ func stale(h *held, request history.Event) bool {
 // meant for an earlier start of the same id is dropped.
 func (f *facts) judgeRequest(h *held) (verdict, string) {
 	started := f.stored.State.Started()
-	switch h.Content.Event.Kind() {
-	case history.KindExecutionTerminated, history.KindExecutionSuspended:
-		if started.Generation != nil && h.InsertedOn.Add(clockTolerance).Before(started.Timestamp) {
-			return drop, "it was meant for an earlier start"
-		}
+	early := h.InsertedOn.Before(f.stored.Started) ||
+		started.Generation != nil && h.InsertedOn.Add(clockTolerance).Before(started.Timestamp)
+	if early && isOrder(h.Content.Event) {
+		return drop, "it was meant for an earlier start"
 	}
 	return apply, ""
+}
+
+// isOrder reports whether an event must not take effect on a later life of its instance.
+func isOrder(e history.Event) bool {
+	return e.Kind() == history.KindExecutionTerminated || e.Kind() == history.KindExecutionSuspended
 }
 
 // putBack is a message to be put back.
