@@ -29,6 +29,8 @@ type attempt struct {
 	known certainty
 	// terminated says that somebody has tried to terminate the instance since.
 	terminated certainty
+	// begun is when the first try was made.
+	begun time.Time
 	purged     certainty
 }
 
@@ -50,6 +52,8 @@ type actor struct {
 	done   atomic.Bool
 
 	attempts []*attempt
+	// terminatedAt is when the instance was last told to end.
+	terminatedAt time.Time
 	events   []*raised
 	ctx      context.Context //nolint:containedctx // of the process that plays the script
 }
@@ -179,6 +183,7 @@ func (a *actor) patiently(try func() bool) {
 func (a *actor) start(c *taskhub.Client, at *attempt, options []taskhub.StartOption) {
 	if !slices.Contains(a.attempts, at) {
 		a.attempts = append(a.attempts, at)
+		at.begun = time.Now()
 	}
 	a.patiently(func() bool {
 		all := []taskhub.StartOption{taskhub.InstanceID(a.id)}
@@ -272,7 +277,10 @@ func (a *actor) suspend(c *taskhub.Client) {
 
 func (a *actor) terminate(c *taskhub.Client, at *attempt) {
 	at.terminated = max(at.terminated, unclear)
-	at.terminated = max(at.terminated, a.command(func() error { return c.Terminate(a.ctx, a.id, "enough") }))
+	at.terminated = max(at.terminated, a.command(func() error {
+		defer func() { a.terminatedAt = time.Now() }()
+		return c.Terminate(a.ctx, a.id, "enough")
+	}))
 }
 
 // await waits until the instance has ended. A resume that was put into the queue before a suspend

@@ -95,6 +95,9 @@ func (c *checker) parked(p *process, call *storage.Call) {
 	if call.Kind != storage.QueueGet || call.Target == c.w.names.WorkItemQueue() {
 		return
 	}
+	if c.w.rates[twinWorker] > 0 {
+		return // two workers of one id believe that they are each other
+	}
 	b, now := c.belief(p, call.Target), time.Now()
 	switch {
 	case b.proven.IsZero() || now.Sub(b.proven) > leaseDuration:
@@ -154,7 +157,7 @@ func (c *checker) owned(p *process, operation storage.Operation) {
 	if b.proven.IsZero() || b.gone.After(b.proven) {
 		return
 	}
-	if _, released := operation.Row.Values["CurrentOwner"]; !released {
+	if _, kept := operation.Row.Values["CurrentOwner"]; !kept && c.w.rates[twinWorker] == 0 {
 		b.gone = time.Now()
 		if n := c.w.sched.waits(p, func(call *storage.Call) bool { return call.Kind == storage.QueueGet && call.Target == queue }); n > 0 {
 			c.w.fail("%v releases %s while it reads it", p, queue)
@@ -252,7 +255,7 @@ func (c *checker) deleted(st *step) {
 	case *history.ExecutionTerminated:
 		wrong = !over
 	default:
-		wrong = history.IsAnswer(e) && !over && !foreign && r.state.Request(e) != nil && !r.state.Answered(e)
+		wrong = history.IsAnswer(e) && !over && !foreign && r.state.Request(e) != nil && !r.state.Answered(e) && !c.replaceable(m)
 	}
 	if wrong {
 		c.w.fail("%v deletes a %s for %s although its effect is not stored", st.process, m.Event.Kind(), m.Target.InstanceID)
@@ -281,6 +284,22 @@ func (c *checker) takenBack(p *process, m *wire.Message) {
 	}
 }
 
+// replaceable reports whether something is left that will bring an answer again. A worker drops the
+// answer to a request that was sent and not stored, if the request was then sent again.
+func (c *checker) replaceable(m *wire.Message) bool {
+	if c.doubled(m) {
+		return true
+	}
+	id := history.AnswerTo(m.Event)
+	for _, other := range c.messages {
+		scheduled, ok := other.content.Event.(*history.TaskScheduled)
+		if ok && scheduled.EventID == id && other.content.Target == m.Target {
+			return true
+		}
+	}
+	return false
+}
+
 // doubled reports whether another message asks for the same.
 func (c *checker) doubled(m *wire.Message) bool {
 	for _, other := range c.messages {
@@ -295,7 +314,8 @@ func (c *checker) doubled(m *wire.Message) bool {
 // new in the turn in which it began: what that passed on tells. An input in a blob is not looked at.
 func (r *record) has(payload string) bool {
 	started := r.state.Started()
-	return r.taken[payload] || started != nil && (started.Input == nil || strings.Contains(*started.Input, payload))
+	return r.taken[payload] || started != nil &&
+		(history.TextOr(started.Input, "") == "" || strings.Contains(*started.Input, payload))
 }
 
 func (r *record) recorded(id int32) bool {
@@ -355,7 +375,10 @@ func (c *checker) committed(st *step, operations []storage.Operation) {
 	if !guarded {
 		c.w.fail("%v writes the history of %s without the condition that it has not changed", st.process, id)
 	}
-	ended := r.state.Completed() != nil
+	ended := "" // the execution that has ended before
+	if r.state.Completed() != nil {
+		ended = r.execution
+	}
 	for _, operation := range operations {
 		if operation.Row.RowKey == wire.SentinelKey {
 			continue
@@ -368,7 +391,7 @@ func (c *checker) committed(st *step, operations []storage.Operation) {
 }
 
 // row adds a history row to the record and says what is wrong with it.
-func (c *checker) row(id string, r *record, row storage.Row, ended bool) string {
+func (c *checker) row(id string, r *record, row storage.Row, ended string) string {
 	execution := wire.ExecutionOf(row.Values)
 	index, err := strconv.ParseInt(row.RowKey, 16, 64)
 	if err != nil {
@@ -380,7 +403,7 @@ func (c *checker) row(id string, r *record, row storage.Row, ended bool) string 
 		}
 		r.execution, r.rows, r.state = execution, 0, &history.State{}
 		r.begun[execution] = true
-	} else if ended {
+	} else if execution == ended {
 		return "comes after the end"
 	}
 	if int(index) != r.rows {
@@ -414,7 +437,9 @@ func (c *checker) event(id string, r *record, event history.Event) string {
 	case *history.EventRaised:
 		payload := history.TextOr(e.Input, "")
 		for _, other := range r.state.Events()[:r.state.Len()-1] {
-			if raised, ok := other.(*history.EventRaised); ok && history.TextOr(raised.Input, "") == payload {
+			// What an orchestration sends may be sent again with its turn; what a client raises may not double.
+			raised, ok := other.(*history.EventRaised)
+			if ok && e.Name != signal && history.TextOr(raised.Input, "") == payload {
 				return "event " + payload + " for the second time"
 			}
 		}

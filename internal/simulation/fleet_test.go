@@ -17,7 +17,7 @@ var (
 	seedFlag    = flag.Uint64("seed", 1, "the first seed")
 	workersFlag = flag.Int("workers", runtime.GOMAXPROCS(0), "how many seeds to run at a time")
 	faultsFlag  = flag.String("faults", "", "faults: none, all, or a list such as lost-reply,crash-after=0.01; \"\" leaves them to the seeds")
-	traceFlag   = flag.Bool("trace", false, "print the whole trace of each seed")
+	storyFlag   = flag.Bool("story", false, "print the whole trace of each seed")
 )
 
 // usualSeeds is how many seeds a test run takes, and with -short, as under the race detector.
@@ -51,7 +51,7 @@ func TestFleet(t *testing.T) {
 		}
 	}
 	level := noTrace
-	if *traceFlag {
+	if *storyFlag {
 		level = requests
 	}
 	began := time.Now()
@@ -67,7 +67,7 @@ func TestFleet(t *testing.T) {
 				steps.Add(int64(r.steps))
 				span.Add(int64(r.span))
 				done.Add(1)
-				if *traceFlag {
+				if *storyFlag {
 					t.Log(r.trace)
 				}
 				if len(r.failures) > 0 {
@@ -91,14 +91,14 @@ func report(t *testing.T, r result, forced rates) {
 	t.Helper()
 	again := inBubble(t, r.seed, forced, requests)
 	lines := strings.Split(again.trace, "\n")
-	if len(lines) > traceLines && !*traceFlag {
-		lines = append([]string{fmt.Sprintf("… %d lines; all with -trace", len(lines)-traceLines)}, lines[len(lines)-traceLines:]...)
+	if len(lines) > traceLines && !*storyFlag {
+		lines = append([]string{fmt.Sprintf("… %d lines; all with -story", len(lines)-traceLines)}, lines[len(lines)-traceLines:]...)
 	}
 	faults := ""
 	if *faultsFlag != "" {
 		faults = " -faults=" + *faultsFlag
 	}
-	t.Errorf("seed %d fails after %d steps:\n%s\n\nIt runs again with\n\tgo test ./internal/simulation -run 'TestFleet$' -seeds=1 -seed=%d%s -trace\n\n%s",
+	t.Errorf("seed %d fails after %d steps:\n%s\n\nIt runs again with\n\tgo test ./internal/simulation -run 'TestFleet$' -seeds=1 -seed=%d%s -story\n\n%s",
 		r.seed, r.steps, strings.Join(r.failures, "\n"), r.seed, faults, strings.Join(lines, "\n"))
 	if again.hash != r.hash {
 		t.Errorf("seed %d is not exact: %x, then %x", r.seed, r.hash, again.hash)

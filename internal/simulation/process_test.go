@@ -28,8 +28,6 @@ type process struct {
 	client bool
 	skew   time.Duration
 	weight int
-	// twin says that another worker has the same id.
-	twin bool
 
 	ctx  context.Context //nolint:containedctx // its end is the process's
 	stop context.CancelFunc

@@ -150,7 +150,7 @@ func (w *world) populate() {
 		name := fmt.Sprintf("worker-%d", i+1)
 		w.sched.at(w.between(0, 20*time.Second), func() { w.startWorker(name) })
 		if w.rates[twinWorker] > 0 && w.chance(w.rates[twinWorker]) {
-			w.sched.at(w.between(0, time.Minute), func() { w.startWorker(name).twin = true })
+			w.sched.at(w.between(0, time.Minute), func() { w.startWorker(name) })
 		}
 	}
 	for i := range w.setup.clients {
@@ -213,7 +213,7 @@ func (w *world) replace(p *process) {
 
 // newID returns the id under which a worker that is gone comes back.
 func (w *world) newID(p *process) string {
-	if p.twin || w.rates[sameID] > 0 && w.chance(w.rates[sameID]) {
+	if w.rates[sameID] > 0 && w.chance(w.rates[sameID]) {
 		return p.id
 	}
 	base, n, _ := strings.Cut(p.id, ".")
@@ -301,10 +301,14 @@ func (w *world) lateEffect(st *step) bool {
 func (w *world) calmDown() {
 	w.note("the storm is over")
 	w.stormy = false
-	for _, p := range w.workers {
-		if p.twin && !p.dead.Load() {
+	names := map[string]bool{}
+	for _, p := range w.liveWorkers() {
+		if names[p.id] {
 			p.kill()
 		}
+		names[p.id] = true
+	}
+	for _, p := range w.workers {
 		w.sched.freeze(p, time.Time{})
 	}
 	for _, p := range w.clients {
