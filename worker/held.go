@@ -26,6 +26,8 @@ type held struct {
 	renewed time.Time
 	watcher func(ctx context.Context, h *held) // called after each renewal, nil for none
 	settled bool                               // deleted, put back, or known to be somebody else's
+	// marked is the text in the queue while an attempt alone is noted in it, else ""; see lone.go.
+	marked string
 }
 
 // keeper holds the messages a worker has taken and renews them until they are settled.
@@ -36,6 +38,8 @@ type keeper struct {
 
 	mu   sync.Mutex
 	held map[string]*held
+	// owed are the marks that could not be taken off; see lone.go.
+	owed map[string]int
 }
 
 func newKeeper(queues storage.Queues, visibility time.Duration, log *slog.Logger) *keeper {
@@ -52,6 +56,7 @@ func (k *keeper) take(received store.Received, sent time.Time) *held {
 		older.replaceReceipt(received.PopReceipt, sent)
 		return nil
 	}
+	received.Text = k.withoutOwed(received)
 	h := &held{
 		Received: received, keeper: k, receipt: received.PopReceipt, renewed: sent,
 		turn: make(chan struct{}, 1),
@@ -125,6 +130,7 @@ func (h *held) remove(ctx context.Context) (confirmed bool) {
 	}
 	h.forget()
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		h.owe()
 		h.keeper.log.Warn("message not deleted; it will be delivered again",
 			"queue", h.Queue, "message", h.ID, "error", err)
 		return false
@@ -141,14 +147,19 @@ func putBackDelay(dequeueCount int) time.Duration {
 	return run.Backoff(dequeueCount+1, time.Second, maxPutBack)
 }
 
-// putBack makes the message visible again after delay. It is let go of before the request: this
-// worker, too, may get it again before the reply is here, and has to take it for a new delivery.
+// putBack makes the message visible again after delay, as it was received. It is let go of before
+// the request: this worker, too, may get it again before the reply is here, and has to take it for a
+// new delivery.
 func (h *held) putBack(ctx context.Context, delay time.Duration) {
+	delay = min(max(delay, 0), storage.MaxVisibility) // a message may claim to be due in a thousand years
 	_, err := h.request(ctx, func(string) error {
 		_, err := h.keeper.queues.Update(ctx, h.Queue, h.ID, h.letGo(), h.Text, delay)
 		return err
 	})
 	h.forget()
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		h.owe()
+	}
 	if err != nil && !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrReceipt) {
 		h.keeper.log.Warn("message not put back; it will come back when its visibility ends",
 			"queue", h.Queue, "message", h.ID, "error", err)
@@ -161,7 +172,7 @@ func (h *held) renew(ctx context.Context) {
 	var used string
 	asked, err := h.request(ctx, func(receipt string) error {
 		used = receipt
-		renewed, err := h.keeper.queues.Update(ctx, h.Queue, h.ID, receipt, h.Text, h.keeper.visibility)
+		renewed, err := h.keeper.queues.Update(ctx, h.Queue, h.ID, receipt, h.currentText(), h.keeper.visibility)
 		if err == nil {
 			h.replaceReceipt(renewed.PopReceipt, sent)
 		}

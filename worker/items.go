@@ -24,11 +24,13 @@ type items struct {
 	slots slots
 	// names limits activities that have a limit of their own.
 	names map[string]slots
-	group run.Group
+	// queued limits how many items wait to be tried alone; others are left to the fleet.
+	queued slots
+	group  run.Group
 }
 
 func newItems(w *Worker) *items {
-	i := &items{w: w, pace: w.newPace(w.hub.Names.WorkItemQueue()), slots: newSlots(w.opts.MaxActivities), names: map[string]slots{}}
+	i := &items{w: w, pace: w.newPace(w.hub.Names.WorkItemQueue()), slots: newSlots(w.opts.MaxActivities), names: map[string]slots{}, queued: newSlots(w.opts.MaxActivities)}
 	for key, binding := range w.registry.activities {
 		if binding.Limit > 0 {
 			i.names[key] = newSlots(binding.Limit)
@@ -92,35 +94,64 @@ func (i *items) accept(intake, work context.Context, message store.Received, sen
 		return
 	}
 	i.group.Go(work, "worker: work item", func(ctx context.Context) {
-		defer i.slots.release()
-		i.handle(ctx, intake, h)
+		place := &seat{i.slots, true}
+		defer place.leave()
+		i.handle(ctx, intake, h, place)
 	})
 }
 
-func (i *items) handle(ctx, intake context.Context, h *held) {
-	log := i.w.opts.Logger
+func (i *items) handle(ctx, intake context.Context, h *held, place *seat) {
 	scheduled := scheduledIn(h)
 	if scheduled == nil {
-		delay := putBackDelay(h.DequeueCount)
-		log.Warn("unreadable work item; put back", "message", h.ID, "deliveries", h.DequeueCount, "error", h.Err, "delay", delay)
-		h.putBack(ctx, delay)
+		i.w.unreadable(ctx, h)
 		return
 	}
 	binding, ok := i.w.registry.activity(scheduled.Name)
 	if !ok {
-		i.w.unknown.add(taskhub.ActivityName, scheduled.Name)
-		delay := putBackDelay(h.DequeueCount)
-		log.Warn("activity is not bound in this worker; put back", "activity", scheduled.Name,
-			"instance", h.Content.Target.InstanceID, "delay", delay)
-		h.putBack(ctx, delay)
+		i.turnAway(ctx, h, scheduled)
 		return
 	}
-	if intake.Err() != nil || !i.admit(intake, h, binding) {
+	if n := h.crashes(); n >= i.w.opts.maxCrashes() {
+		i.condemn(ctx, h, scheduled, n)
+		return
+	}
+	if h.suspect() {
+		if !i.queued.tryAcquire() {
+			h.putBack(ctx, putBackDelay(h.DequeueCount))
+			return
+		}
+		defer i.queued.release()
+	}
+	if intake.Err() != nil || !i.admit(intake, h, binding, place) {
 		h.putBack(ctx, 0)
 		return
 	}
 	defer i.leave(h, binding)
+	if h.suspect() {
+		if err := h.mark(ctx); err != nil {
+			i.w.opts.Logger.Warn("work item not tried; put back", "activity", scheduled.Name,
+				"instance", h.Content.Target.InstanceID, "error", err)
+			h.putBack(ctx, putBackDelay(h.DequeueCount))
+			return
+		}
+	}
 	i.perform(ctx, h, scheduled, binding)
+}
+
+// turnAway puts a work item back whose activity is not bound here. One that nobody waits for any more
+// is deleted in the end.
+func (i *items) turnAway(ctx context.Context, h *held, scheduled *history.TaskScheduled) {
+	target := h.Content.Target
+	if h.DequeueCount >= startPatience && i.w.abandoned(ctx, target) {
+		i.w.opts.Logger.Info("work item deleted: its execution is over", "activity", scheduled.Name, "instance", target.InstanceID)
+		h.remove(ctx)
+		return
+	}
+	i.w.unknown.add(taskhub.ActivityName, scheduled.Name)
+	delay := putBackDelay(h.DequeueCount)
+	i.w.opts.Logger.Warn("activity is not bound in this worker; put back", "activity", scheduled.Name,
+		"instance", target.InstanceID, "delay", delay)
+	h.putBack(ctx, delay)
 }
 
 // scheduledIn returns what a work item asks for, nil if it cannot be read or asks for nothing.
@@ -132,16 +163,15 @@ func scheduledIn(h *held) *history.TaskScheduled {
 	return scheduled
 }
 
-// admit waits until the activity's own limit, and the rule that work which may crash workers
-// runs by itself, let it run. It reports false if the worker stops first.
-func (i *items) admit(intake context.Context, h *held, binding activity.Binding) bool {
-	limit := i.limitOf(binding)
-	if limit != nil && !limit.acquire(intake) {
+// admit waits until the rule that work which may crash workers runs by itself, and the activity's own
+// limit, let it run. It reports false if the worker stops first.
+func (i *items) admit(intake context.Context, h *held, binding activity.Binding, place *seat) bool {
+	if h.suspect() && !i.goAlone(intake, place) {
 		return false
 	}
-	if h.DequeueCount >= aloneFrom && !i.w.aloneItems.acquire(intake) {
-		if limit != nil {
-			limit.release()
+	if limit := i.limitOf(binding); limit != nil && !limit.acquire(intake) {
+		if h.suspect() {
+			i.w.aloneItems.release()
 		}
 		return false
 	}
@@ -149,11 +179,11 @@ func (i *items) admit(intake context.Context, h *held, binding activity.Binding)
 }
 
 func (i *items) leave(h *held, binding activity.Binding) {
-	if h.DequeueCount >= aloneFrom {
-		i.w.aloneItems.release()
-	}
 	if limit := i.limitOf(binding); limit != nil {
 		limit.release()
+	}
+	if h.suspect() {
+		i.w.aloneItems.release()
 	}
 }
 
@@ -184,8 +214,14 @@ func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskSch
 		}
 		i.w.opts.Logger.Warn("answer of an activity not sent; trying again", "activity", scheduled.Name,
 			"instance", info.InstanceID, "error", err, "attempt", attempt)
+		if failed == nil && store.InData(err) {
+			// It cannot be stored however often it is sent, so the activity has failed.
+			failed = failure.FromError(fmt.Errorf("store the result: %w", err))
+			answer = answerTo(h, i.w.hub.Now(), scheduled, nil, failed)
+			continue
+		}
 		if !run.Sleep(work, run.Backoff(attempt, 200*time.Millisecond, 10*time.Second)) {
-			h.forget()
+			i.w.abandon(work, h)
 			return
 		}
 	}

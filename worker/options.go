@@ -64,6 +64,11 @@ type Options struct {
 	// MaxGenerations is how many times in a row an instance may continue as new without consuming
 	// an event before it fails. Default 100.
 	MaxGenerations int
+	// MaxDeliveries is how often a message is delivered before it is moved out of its queue because
+	// it cannot be worked on: it is unreadable, what it needs is damaged, or workers die of it. A work
+	// item of which workers die fails with a failure of the type PoisonType then. Deliveries that
+	// ended in other ways do not count. Default 20, at least 3.
+	MaxDeliveries int
 	// TimerLimit and TimerHop split long timers; see orchestration.Options.
 	TimerLimit, TimerHop time.Duration
 
@@ -93,6 +98,7 @@ func (o *Options) withDefaults() (Options, error) {
 	full.DrainTimeout = cmp.Or(full.DrainTimeout, 30*time.Second)
 	full.SessionIdle = cmp.Or(full.SessionIdle, 5*time.Minute)
 	full.MaxSessions = cmp.Or(full.MaxSessions, 10_000)
+	full.MaxDeliveries = cmp.Or(full.MaxDeliveries, 20)
 	if full.Logger == nil {
 		full.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -109,6 +115,7 @@ func (o *Options) validate() error {
 		{"MaxActivities", int64(o.MaxActivities), 1, count},
 		{"BufferThreshold", int64(o.BufferThreshold), 1, count},
 		{"MaxSessions", int64(o.MaxSessions), 1, count},
+		{"MaxDeliveries", int64(o.MaxDeliveries), aloneFrom, count},
 		{"MaxHistory", int64(o.MaxHistory), 0, count},
 		{"MaxGenerations", int64(o.MaxGenerations), 0, count},
 		{"MaxPollInterval", int64(o.MaxPollInterval), int64(minPoll), span},

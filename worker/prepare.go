@@ -30,7 +30,7 @@ func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
 		out = s.sort(batch)
 	}
 	s.limitMemory(out)
-	return out, s.completeUnfinished(out)
+	return out, nil
 }
 
 func (s *session) sort(batch []*held) *sorted {
@@ -161,7 +161,7 @@ func (s *session) limitMemory(out *sorted) {
 // completeUnfinished finds out whether the messages to be dropped were part of a checkpoint that
 // was cut off: then what is missing of it has to be made up for before they may go.
 func (s *session) completeUnfinished(out *sorted) error {
-	if out.turn || len(out.done) == 0 || s.stored.State.Started() == nil {
+	if !s.mayBeUnfinished(out) {
 		return nil
 	}
 	if s.stored.State.Completed() != nil {
@@ -177,6 +177,12 @@ func (s *session) completeUnfinished(out *sorted) error {
 	out.turn = s.exec.Pending() || !s.stored.State.AtRest()
 	out.needsRepair = true
 	return nil
+}
+
+// mayBeUnfinished reports whether the messages to be dropped may have been part of a checkpoint that
+// was cut off.
+func (s *session) mayBeUnfinished(out *sorted) bool {
+	return !out.turn && len(out.done) > 0 && s.stored.State.Started() != nil
 }
 
 // replay brings the session's execution to the end of the stored history.

@@ -155,11 +155,13 @@ func (r *reader) accept(message store.Received, sent time.Time) {
 	if h == nil {
 		return // the copy that is held has the new receipt
 	}
-	if message.Err != nil {
-		delay := putBackDelay(message.DequeueCount)
-		r.log.Warn("unreadable message; put back", "message", message.ID, "deliveries", message.DequeueCount,
-			"error", message.Err, "delay", delay)
-		r.aside("worker: put back unreadable message", func(ctx context.Context) { h.putBack(ctx, delay) })
+	switch {
+	case message.Err != nil:
+		r.aside("worker: unreadable message", func(ctx context.Context) { r.w.unreadable(ctx, h) })
+		return
+	case isEntity(message.Content.Target.InstanceID):
+		// Left to workers that know entities, however long that takes.
+		r.aside("worker: put back entity message", func(ctx context.Context) { h.putBack(ctx, putBackDelay(h.DequeueCount)) })
 		return
 	}
 	switch early := dueAt(message.Content.Event).Sub(r.w.hub.Now()); {

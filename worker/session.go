@@ -31,29 +31,28 @@ type session struct {
 	row    *store.Instance // last known status row, nil if not known
 	// replaced holds executions of the instance that this session has seen end in another one.
 	replaced map[string]bool
+	// seat is the slot in which the session works.
+	seat seat
 }
-
-// aloneFrom is the delivery from which on a message is worked on by itself: it may be what makes
-// workers crash.
-const aloneFrom = 3
 
 // run works until the inbox is empty or the partition is handed over.
 func (s *session) run(ctx context.Context) {
 	defer s.rest()
 	for {
-		if !s.r.w.turns.acquire(s.r.intake) {
+		s.seat.of = s.r.w.turns
+		if !s.seat.take(s.r.intake) {
 			return
 		}
 		batch := s.nextBatch()
 		if len(batch) == 0 {
-			s.r.w.turns.release()
+			s.seat.leave()
 			return
 		}
 		s.work(ctx, batch)
 		if s.r.w.opts.NoSessionCache {
 			s.forget()
 		}
-		s.r.w.turns.release()
+		s.seat.leave()
 	}
 }
 
@@ -66,7 +65,7 @@ func (s *session) nextBatch() []*held {
 		return nil
 	}
 	n := 0
-	for n < len(s.inbox) && s.inbox[n].DequeueCount < aloneFrom {
+	for n < len(s.inbox) && !s.inbox[n].suspect() {
 		n++
 	}
 	if n == 0 {
@@ -115,13 +114,6 @@ func (s *session) forget() {
 
 // work does one turn with a batch of messages and settles each of them.
 func (s *session) work(ctx context.Context, batch []*held) {
-	if batch[0].DequeueCount >= aloneFrom {
-		if !s.r.w.alone.acquire(s.r.intake) {
-			s.releaseAll(ctx, batch, 0)
-			return
-		}
-		defer s.r.w.alone.release()
-	}
 	sorted, err := s.prepare(ctx, batch)
 	if err != nil {
 		s.giveUp(ctx, batch, err)
@@ -132,16 +124,30 @@ func (s *session) work(ctx context.Context, batch []*held) {
 			"reason", later.reason, "delay", later.delay)
 		s.release(ctx, later.message, later.delay)
 	}
-	if err := s.turn(ctx, sorted); err != nil {
+	done, err := s.goAlone(ctx, sorted)
+	defer done()
+	if err == nil {
+		err = s.completeUnfinished(sorted)
+	}
+	if err == nil {
+		err = s.turn(ctx, sorted)
+	}
+	if err != nil {
 		s.giveUp(ctx, sorted.unsettled(), err)
 	}
 }
 
-// giveUp drops the session after a turn that was not stored and puts its messages back.
+// giveUp drops the session after a turn that was not stored and puts its messages back, but for
+// those that have been tried often enough.
 func (s *session) giveUp(ctx context.Context, batch []*held, err error) {
 	s.forget()
+	batch = s.condemn(ctx, batch, err)
 	delay, log := putBackDelay(maxDeliveries(batch)), s.r.log.Warn
 	switch {
+	case len(batch) == 0:
+		return
+	case errors.Is(err, errStopping):
+		delay, log = 0, s.r.log.Debug
 	case errors.Is(err, store.ErrRefused):
 		s.r.w.stats.conflicts.Add(1)
 		delay, log = time.Second, s.r.log.Info
@@ -165,7 +171,7 @@ func maxDeliveries(batch []*held) int {
 func (s *session) release(ctx context.Context, h *held, delay time.Duration) {
 	defer s.r.w.buffer.add(-1)
 	if s.r.own.Err() != nil {
-		h.forget() // the new owner gets it when its visibility ends; the receipt is not ours to use
+		s.r.w.abandon(ctx, h) // the new owner gets it when its visibility ends; the receipt is not ours to use
 		return
 	}
 	h.putBack(ctx, delay)

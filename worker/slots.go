@@ -30,3 +30,25 @@ func (s slots) tryAcquire() bool {
 }
 
 func (s slots) release() { <-s }
+
+// seat is a slot that may be given up and taken again by its one user.
+type seat struct {
+	of    slots
+	taken bool
+}
+
+// take waits for a slot and reports false if ctx ends first.
+func (s *seat) take(ctx context.Context) bool {
+	if !s.taken {
+		s.taken = s.of.acquire(ctx)
+	}
+	return s.taken
+}
+
+// leave gives the slot up if there is one.
+func (s *seat) leave() {
+	if s.taken {
+		s.of.release()
+	}
+	s.taken = false
+}

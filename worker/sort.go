@@ -42,8 +42,8 @@ const (
 	missingRow
 )
 
-// entityPrefix begins the instance ids of entities.
-const entityPrefix = "@"
+// isEntity reports whether an instance id is that of an entity.
+func isEntity(instanceID string) bool { return strings.HasPrefix(instanceID, "@") }
 
 // patience is how many deliveries a message without a visible purpose gets before it is deleted.
 // With growing delays that is longer than any message stays hidden.
@@ -60,7 +60,7 @@ const clockTolerance = time.Minute
 func (f *facts) judge(h *held) (verdict, string) {
 	started := startOf(h.Content)
 	switch {
-	case strings.HasPrefix(h.Content.Target.InstanceID, entityPrefix):
+	case isEntity(h.Content.Target.InstanceID):
 		return later, "entities are left to workers that know them"
 	case started != nil && started.Parent != nil:
 		return f.judgeChildStart(started)
@@ -197,7 +197,7 @@ func (f *facts) judgeAnswer(h *held) (verdict, string) {
 	}
 	request := f.stored.State.Request(event)
 	switch {
-	case request == nil && f.neverAsked(h):
+	case request == nil && (f.neverAsked(h) || f.otherwiseUsed(event)):
 		return drop, "nobody asked for it"
 	case request == nil:
 		return later, "what it answers is not in the history yet"
@@ -222,12 +222,30 @@ func (f *facts) neverAsked(h *held) bool {
 	}
 }
 
+// otherwiseUsed reports that the number which an answer names belongs to something else: the
+// execution will never use it for what is answered.
+func (f *facts) otherwiseUsed(answer history.Event) bool {
+	id := history.AnswerTo(answer)
+	return f.stored.Complete && id >= 0 && slices.ContainsFunc(f.stored.State.Events(), func(e history.Event) bool {
+		switch e.Kind() {
+		case history.KindTaskScheduled, history.KindTimerCreated, history.KindSubOrchestrationCreated, history.KindEventSent:
+			return e.Head().EventID == id
+		default:
+			return false
+		}
+	})
+}
+
 // stale reports that an answer belongs to another request than the one in the history: one of a
 // turn that was sent, but never stored, and computed again later.
 func stale(h *held, request history.Event) bool {
 	if fired, ok := h.Content.Event.(*history.TimerFired); ok {
 		created, ok := request.(*history.TimerCreated)
 		return ok && fired.FireAt.Before(created.FireAt)
+	}
+	if created, ok := request.(*history.SubOrchestrationCreated); ok {
+		sender := h.Content.Sender
+		return sender != nil && sender.InstanceID != "" && created.InstanceID != "" && sender.InstanceID != created.InstanceID
 	}
 	private := h.Content.Private
 	scheduled, ok := request.(*history.TaskScheduled)

@@ -62,6 +62,14 @@ func event() history.Event { return &history.EventRaised{Header: sortHeader(), N
 
 func done(id int32) history.Event { return &history.TaskCompleted{Header: sortHeader(), TaskID: id} }
 
+func childDone(id int32) history.Event {
+	return &history.SubOrchestrationCompleted{Header: sortHeader(), TaskID: id}
+}
+
+func from(sender string) func(*held) {
+	return func(h *held) { h.Content.Sender = &history.Instance{InstanceID: sender} }
+}
+
 func terminated() history.Event { return &history.ExecutionTerminated{Header: sortHeader()} }
 
 // liveHistory is the history of the execution "run", which waits for activity 0, has the answer to
@@ -101,6 +109,9 @@ func newFacts(stored *store.History, row *store.Instance) *facts {
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	alive, row := liveHistory(startEvent("run", 0)), statusRow("run", 0, history.Running)
+	parent := liveHistory(startEvent("run", 0), &history.SubOrchestrationCreated{
+		Header: history.Header{EventID: 3, Timestamp: sortNow}, Name: "C", InstanceID: "child",
+	})
 	fired := func(at time.Time) history.Event {
 		return &history.TimerFired{Header: sortHeader(), TimerID: 2, FireAt: at}
 	}
@@ -145,7 +156,7 @@ func TestJudge(t *testing.T) {
 		"answer, too early":                   {newFacts(alive, row), message(done(9)), later},
 		"answer, episode to come":             {newFacts(alive, row), message(done(9), episode(3)), later},
 		"answer, never asked":                 {newFacts(alive, row), message(done(9), episode(2)), drop},
-		"answer, to another kind":             {newFacts(alive, row), message(done(2)), later},
+		"answer, to another kind":             {newFacts(alive, row), message(done(2)), drop},
 		"answer, ours":                        {newFacts(alive, row), message(done(0), private("A", sortNow)), apply},
 		"answer, other name":                  {newFacts(alive, row), message(done(0), private("B", sortNow)), drop},
 		"answer, other time":                  {newFacts(alive, row), message(done(0), private("A", sortNow.Add(-time.Hour))), drop},
@@ -155,6 +166,11 @@ func TestJudge(t *testing.T) {
 		"answer, unknown execution":           {newFacts(alive, row), message(done(0), to("other")), later},
 		"answer, unknown execution, for long": {newFacts(alive, row), message(done(0), to("other"), delivered(6)), drop},
 		"answer, old execution by time":       {newFacts(alive, row), message(done(0), to("other"), sentAgo(2*time.Minute)), drop},
+		"answer, child":                       {newFacts(parent, row), message(childDone(3), from("child")), apply},
+		"answer, child of another call":       {newFacts(parent, row), message(childDone(3), from("stray")), drop},
+		"answer, child, sender unknown":       {newFacts(parent, row), message(childDone(3)), apply},
+		"answer, child never asked for":       {newFacts(parent, row), message(childDone(9), from("child"), episode(1)), later},
+		"answer, activity, not child":         {newFacts(parent, row), message(childDone(0), from("child")), drop},
 		"timer":                               {newFacts(alive, row), message(fired(sortNow.Add(time.Minute))), apply},
 		"timer, of a turn never stored":       {newFacts(alive, row), message(fired(sortNow.Add(30 * time.Second))), drop},
 		"timer, split by .NET":                {newFacts(alive, row), message(&history.TimerFired{Header: sortHeader(), TimerID: history.SplitTimerID}), apply},
@@ -175,8 +191,10 @@ func TestJudge_IncompleteCheckpoint(t *testing.T) {
 	t.Parallel()
 	half := liveHistory(startEvent("run", 0))
 	half.Complete = false
-	if got, reason := newFacts(half, statusRow("run", 0, history.Running)).judge(message(done(9), episode(2))); got != later {
-		t.Errorf("verdict %d (%s)", got, reason)
+	for _, id := range []int32{9, 2} {
+		if got, reason := newFacts(half, statusRow("run", 0, history.Running)).judge(message(done(id), episode(2))); got != later {
+			t.Errorf("verdict %d (%s) on %d", got, reason, id)
+		}
 	}
 }
 

@@ -14,6 +14,8 @@ type Stats struct {
 	// Activities is the number of activity runs begun, Redelivered how many of them were for a work
 	// item that had been delivered before.
 	Activities, Redelivered int64
+	// Poisoned is how many messages this worker has moved out of their queues.
+	Poisoned int64
 	// Buffered is how many messages of control queues are held now.
 	Buffered int
 	// Unknown counts messages for names that nothing is bound to, by name.
@@ -25,7 +27,7 @@ type Stats struct {
 }
 
 type stats struct {
-	turns, conflicts, activities, redelivered atomic.Int64
+	turns, conflicts, activities, redelivered, poisoned atomic.Int64
 }
 
 // Stats returns the worker's figures. It may be called at any time, by anyone.
@@ -35,6 +37,7 @@ func (w *Worker) Stats() Stats {
 		Conflicts:   w.stats.conflicts.Load(),
 		Activities:  w.stats.activities.Load(),
 		Redelivered: w.stats.redelivered.Load(),
+		Poisoned:    w.stats.poisoned.Load(),
 		Buffered:    w.buffer.size(),
 	}
 	s.Unknown = w.unknown.byName()
