@@ -23,6 +23,9 @@ type Blobs interface {
 	// GetBlob returns the content. ErrNotFound if the blob or the container does not exist,
 	// ErrTooLarge if it holds more than limit bytes (0: no limit).
 	GetBlob(ctx context.Context, container, name string, limit int64) ([]byte, error)
+	// BlobTime returns when the blob was last written, by the service's clock and in whole seconds.
+	// ErrNotFound if the blob or the container does not exist.
+	BlobTime(ctx context.Context, container, name string) (time.Time, error)
 	// DeleteBlob removes the blob. ErrNotFound if there is none.
 	DeleteBlob(ctx context.Context, container, name string) error
 	// ListBlobs returns the names of all blobs that begin with prefix. ErrNotFound without the

@@ -42,6 +42,13 @@ func (h *hookedBlobs) GetBlob(ctx context.Context, container, name string, limit
 	})
 }
 
+func (h *hookedBlobs) BlobTime(ctx context.Context, container, name string) (time.Time, error) {
+	call := &Call{Kind: BlobGet, Target: container, Key: name}
+	return through(ctx, h.hook, call, func(ctx context.Context) (time.Time, error) {
+		return h.next.BlobTime(ctx, container, name)
+	})
+}
+
 func (h *hookedBlobs) DeleteBlob(ctx context.Context, container, name string) error {
 	return h.hook(ctx, &Call{Kind: BlobDelete, Target: container, Key: name}, func(ctx context.Context) error {
 		return h.next.DeleteBlob(ctx, container, name)

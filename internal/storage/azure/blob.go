@@ -118,6 +118,19 @@ func (p *blobs) GetBlob(ctx context.Context, container, name string, limit int64
 	return data, nil
 }
 
+// BlobTime implements storage.Blobs.
+func (p *blobs) BlobTime(ctx context.Context, container, name string) (time.Time, error) {
+	if err := check(storage.BlobGet, container, name); err != nil {
+		return time.Time{}, err
+	}
+	ctx, c := begin(ctx, storage.BlobGet, container)
+	reply, err := p.client.NewContainerClient(container).NewBlobClient(name).GetProperties(ctx, nil)
+	if err != nil {
+		return time.Time{}, c.failure(ctx, err)
+	}
+	return value(reply.LastModified).UTC(), nil
+}
+
 // DeleteBlob implements storage.Blobs.
 func (p *blobs) DeleteBlob(ctx context.Context, container, name string) error {
 	if err := check(storage.BlobDelete, container, name); err != nil {

@@ -11,7 +11,9 @@ import (
 
 type container struct {
 	blobs map[string][]byte
-	lease lease
+	// written is when each blob was last written.
+	written map[string]time.Time
+	lease   lease
 }
 
 // lease is a container's lease; id is empty if nobody ever took it or it was released.
@@ -51,7 +53,7 @@ func (p blobs) CreateContainer(ctx context.Context, name string) error {
 	}
 	defer p.store.mu.Unlock()
 	if _, ok := p.store.containers[name]; !ok {
-		p.store.containers[name] = &container{blobs: map[string][]byte{}}
+		p.store.containers[name] = &container{blobs: map[string][]byte{}, written: map[string]time.Time{}}
 	}
 	return nil
 }
@@ -93,6 +95,7 @@ func (p blobs) PutBlob(ctx context.Context, name, blob string, data []byte, only
 		return &storage.Error{Op: storage.BlobPut, Target: name, Sentinel: storage.ErrExists, Code: "BlobAlreadyExists", Detail: blob}
 	}
 	c.blobs[blob] = append([]byte{}, data...)
+	c.written[blob] = wholeSecond(time.Now())
 	return nil
 }
 
@@ -116,6 +119,23 @@ func (p blobs) GetBlob(ctx context.Context, name, blob string, limit int64) ([]b
 	return bytes.Clone(data), nil
 }
 
+// BlobTime implements storage.Blobs.
+func (p blobs) BlobTime(ctx context.Context, name, blob string) (time.Time, error) {
+	if err := storage.CheckBlobName(storage.BlobGet, name, blob); err != nil {
+		return time.Time{}, err
+	}
+	c, err := p.open(ctx, storage.BlobGet, name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer p.store.mu.Unlock()
+	written, ok := c.written[blob]
+	if !ok {
+		return time.Time{}, notFound(storage.BlobGet, name, "BlobNotFound")
+	}
+	return written, nil
+}
+
 // DeleteBlob implements storage.Blobs.
 func (p blobs) DeleteBlob(ctx context.Context, name, blob string) error {
 	if err := storage.CheckBlobName(storage.BlobDelete, name, blob); err != nil {
@@ -130,6 +150,7 @@ func (p blobs) DeleteBlob(ctx context.Context, name, blob string) error {
 		return notFound(storage.BlobDelete, name, "BlobNotFound")
 	}
 	delete(c.blobs, blob)
+	delete(c.written, blob)
 	return nil
 }
 

@@ -97,6 +97,20 @@ var blobCases = []testCase{
 		_, err = s.Blobs.GetBlob(s.Context(), c, "b", 2)
 		s.want(err, storage.ErrTooLarge)
 	}},
+	{name: "Time", run: func(s *scene) {
+		c := s.container()
+		_, err := s.Blobs.BlobTime(s.Context(), c, "dir/b")
+		s.want(err, storage.ErrNotFound)
+		_, err = s.Blobs.BlobTime(s.Context(), s.name(), "b")
+		s.want(err, storage.ErrNotFound)
+		before := time.Now()
+		s.must(s.Blobs.PutBlob(s.Context(), c, "dir/b", []byte("1"), false))
+		written, err := s.Blobs.BlobTime(s.Context(), c, "dir/b")
+		s.must(err)
+		if written.Nanosecond() != 0 || written.Before(before.Add(-2*time.Second)) || written.After(time.Now()) {
+			s.Errorf("written at %v", written)
+		}
+	}},
 	{name: "MissingAndDeleted", run: func(s *scene) {
 		c := s.container()
 		_, err := s.Blobs.GetBlob(s.Context(), c, "b", 0)
