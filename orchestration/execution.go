@@ -54,6 +54,7 @@ type Execution struct {
 	actions    map[int32]*pendingAction // produced, not yet recorded or handed out
 	open       map[int32]*openAction    // waiting for their answer
 	early      map[earlyKey]answer      // answers that came before their action
+	keep       bool                     // open actions are kept whole, see Owed
 	inbox      mailbox
 	status     *string
 	cont       *Continuation
@@ -82,6 +83,7 @@ type openAction struct {
 	kind   history.Kind
 	name   string
 	future *future
+	action Action // nil unless the execution keeps it
 }
 
 // earlyKey tells what an early answer is for. An answer of another kind than the action that gets
@@ -359,6 +361,9 @@ func (x *Execution) request(kind history.Kind, name string, action Action) *futu
 	}
 	x.actions[id] = &pendingAction{action: action}
 	x.open[id] = waiting
+	if x.keep {
+		waiting.action = action
+	}
 	return f
 }
 

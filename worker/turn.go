@@ -41,9 +41,11 @@ func (s *session) turn(ctx context.Context, in *sorted) error {
 	if err != nil {
 		return err
 	}
-	if s.r.own.Err() != nil {
+	switch err = s.sendAgain(in, outcome); {
+	case err != nil:
+	case s.r.own.Err() != nil:
 		err = context.Cause(s.r.own)
-	} else {
+	default:
 		err = s.checkpoint(ctx, in, before, outcome)
 	}
 	if err != nil && outcome.Execution != nil {

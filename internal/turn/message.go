@@ -54,28 +54,42 @@ func (r *runner) send(m Message) {
 func (r *runner) self() history.Instance { return r.out.State.Started().Instance }
 
 // contextTags are the tags in an execution context, which is there even if there are none.
-func (r *runner) contextTags() map[string]string {
-	if tags := r.out.State.Started().Tags; tags != nil {
-		return tags
+func contextTags(self *history.ExecutionStarted) map[string]string {
+	if self.Tags != nil {
+		return self.Tags
 	}
 	return map[string]string{}
 }
 
 func (r *runner) schedule(a *orchestration.ActivityAction) {
-	scheduled := history.TaskScheduled{Header: r.header(a.ID), Name: a.Name, Version: a.Version, Tags: a.Tags}
-	recorded := scheduled // the history holds no inputs
-	r.record(&recorded)
-	scheduled.Input = a.Input
-	r.send(Message{
-		Event: &scheduled, Target: r.self(), Activity: true, Tags: r.contextTags(),
-		Attempt: a.Attempt, CallID: a.CallID,
-	})
+	// The history holds no inputs.
+	r.record(&history.TaskScheduled{Header: r.header(a.ID), Name: a.Name, Version: a.Version, Tags: a.Tags})
+	r.send(workItem(r.out.State.Started(), a, r.at))
+}
+
+// workItem is the message that asks for an activity, as asked at the given time.
+func workItem(self *history.ExecutionStarted, a *orchestration.ActivityAction, at time.Time) Message {
+	return Message{
+		Event: &history.TaskScheduled{
+			Header: history.Header{EventID: a.ID, Timestamp: at}, Name: a.Name, Version: a.Version, Tags: a.Tags, Input: a.Input,
+		},
+		Target: self.Instance, Activity: true, Tags: contextTags(self), Attempt: a.Attempt, CallID: a.CallID,
+	}
 }
 
 func (r *runner) setTimer(a *orchestration.TimerAction) {
 	r.record(&history.TimerCreated{Header: r.header(a.ID), FireAt: a.FireAt})
-	fired := &history.TimerFired{Header: r.header(history.NoEventID), TimerID: a.ID, FireAt: a.FireAt}
-	r.send(Message{Event: fired, Target: r.self(), VisibleAt: a.FireAt})
+	r.send(timer(r.self(), a.ID, a.FireAt, r.at))
+}
+
+// timer is the message that fires a timer, as set at the given time.
+func timer(self history.Instance, id int32, fireAt, at time.Time) Message {
+	fired := &history.TimerFired{Header: unnumbered(at), TimerID: id, FireAt: fireAt}
+	return Message{Event: fired, Target: self, VisibleAt: fireAt}
+}
+
+func unnumbered(at time.Time) history.Header {
+	return history.Header{EventID: history.NoEventID, Timestamp: at}
 }
 
 func (r *runner) startChild(a *orchestration.SubOrchestrationAction) {
@@ -86,11 +100,15 @@ func (r *runner) startChild(a *orchestration.SubOrchestrationAction) {
 	r.record(&history.SubOrchestrationCreated{
 		Header: r.header(a.ID), Name: a.Name, Version: a.Version, InstanceID: a.InstanceID, Tags: tags,
 	})
-	self := r.out.State.Started()
+	r.send(childStart(r.out.State.Started(), a, tags, r.at))
+}
+
+// childStart is the message that starts a child, as asked at the given time.
+func childStart(self *history.ExecutionStarted, a *orchestration.SubOrchestrationAction, tags map[string]string, at time.Time) Message {
 	child := history.Instance{InstanceID: a.InstanceID, ExecutionID: childExecutionID(self.Instance, a)}
-	r.send(Message{
+	return Message{
 		Event: &history.ExecutionStarted{
-			Header:   r.header(history.NoEventID),
+			Header:   unnumbered(at),
 			Instance: child,
 			Parent:   &history.Parent{Name: self.Name, Version: self.Version, Instance: self.Instance, TaskID: a.ID},
 			Name:     a.Name,
@@ -99,8 +117,8 @@ func (r *runner) startChild(a *orchestration.SubOrchestrationAction) {
 			Tags:     tags,
 		},
 		Target: child,
-		Tags:   r.contextTags(),
-	})
+		Tags:   contextTags(self),
+	}
 }
 
 // childExecutionID makes the child's execution id from what defines the call, so that a start
@@ -126,7 +144,7 @@ func (r *runner) complete(a *orchestration.CompleteAction) {
 	if self.Parent == nil || detached(self) {
 		return
 	}
-	r.send(Message{Event: r.report(self.Parent.TaskID, a), Target: self.Parent.Instance})
+	r.send(Message{Event: report(self.Parent.TaskID, r.at, a), Target: self.Parent.Instance})
 }
 
 func detached(child *history.ExecutionStarted) bool {
@@ -135,13 +153,13 @@ func detached(child *history.ExecutionStarted) bool {
 }
 
 // report is what a child tells its parent about its end.
-func (r *runner) report(taskID int32, a *orchestration.CompleteAction) history.Event {
+func report(taskID int32, at time.Time, a *orchestration.CompleteAction) history.Event {
 	if a.Status == history.Completed {
 		return &history.SubOrchestrationCompleted{
-			Header: r.header(history.NoEventID), TaskID: taskID, Result: a.Result,
+			Header: unnumbered(at), TaskID: taskID, Result: a.Result,
 		}
 	}
 	return &history.SubOrchestrationFailed{
-		Header: r.header(history.NoEventID), TaskID: taskID, Reason: a.Result, Failure: a.Failure,
+		Header: unnumbered(at), TaskID: taskID, Reason: a.Result, Failure: a.Failure,
 	}
 }

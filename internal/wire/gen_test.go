@@ -182,6 +182,9 @@ func anyMessage() *rapid.Generator[*wire.Message] {
 				TaskName: anyText().Draw(t, "task"), ScheduledAt: anyTime().Draw(t, "at"),
 				Attempt: int(rapid.Int32().Draw(t, "attempt")), CallID: anyText().Draw(t, "call"),
 			}
+			if owed := rapid.SliceOfN(rapid.Int32(), 0, 3).Draw(t, "owed"); len(owed) > 0 {
+				m.Private.Owed = owed
+			}
 		}
 		return m
 	})

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -175,6 +176,8 @@ type Private struct {
 	Attempt int
 	// CallID identifies one call across attempts.
 	CallID string
+	// Owed, on a GenericEvent, asks for the messages of these actions to be sent again.
+	Owed []int32
 }
 
 func (w *jsonWriter) private(p *Private) {
@@ -191,5 +194,28 @@ func (w *jsonWriter) private(p *Private) {
 	if p.CallID != "" {
 		w.member("call", p.CallID)
 	}
+	if len(p.Owed) > 0 {
+		w.member("owed", numbers(p.Owed))
+	}
 	w.end()
+}
+
+// numbers returns ids as text, which every reader of JSON takes as it is.
+func numbers(ids []int32) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = strconv.Itoa(int(id))
+	}
+	return strings.Join(texts, " ")
+}
+
+// parseNumbers reads what numbers wrote. What is no number is left out.
+func parseNumbers(text string) []int32 {
+	var ids []int32
+	for field := range strings.FieldsSeq(text) {
+		if id, err := strconv.ParseInt(field, 10, 32); err == nil {
+			ids = append(ids, int32(id))
+		}
+	}
+	return ids
 }

@@ -38,6 +38,7 @@ type privateObject struct {
 	ScheduledAt looseText  `json:"at"`
 	Attempt     looseInt32 `json:"try"`
 	CallID      looseText  `json:"call"`
+	Owed        looseText  `json:"owed"`
 }
 
 // DecodeMessage reads the text of a queue message, raw or Base64. A non-empty blob means that the
@@ -191,7 +192,9 @@ func decodePrivate(raw []byte) *Private {
 	if json.Unmarshal(raw, &o) != nil {
 		return nil
 	}
-	p := &Private{TaskName: o.TaskName.String(), Attempt: int(o.Attempt.value), CallID: o.CallID.String()}
+	p := &Private{
+		TaskName: o.TaskName.String(), Attempt: int(o.Attempt.value), CallID: o.CallID.String(), Owed: parseNumbers(o.Owed.String()),
+	}
 	if t, err := ParseTime(o.ScheduledAt.String()); err == nil {
 		p.ScheduledAt = t
 	}
