@@ -1,0 +1,381 @@
+package diagnosis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/store"
+)
+
+const (
+	// rowPatience is how long after its history a status row may be written: a worker that cannot
+	// write it keeps a message that repairs it when it is delivered again.
+	rowPatience = 2 * time.Minute
+	// settledPatience is how long a settled message may wait to be deleted.
+	settledPatience = 5 * time.Minute
+	// longGone is how long after it was due a message has been taken for sure by an idle reader: no
+	// pause before the next try is as long.
+	longGone = 15 * time.Minute
+)
+
+// Instance is what was read about an instance. The parts were read in the order of the fields, and
+// row and sentinel once more in the end.
+type Instance struct {
+	ID  string
+	Hub *Hub
+	// Queue and WorkItems are its control queue and the queue of activities.
+	Queue     string
+	WorkItems string
+	// History is nil, and HistoryErr says why, if it cannot be read.
+	History    *store.History
+	HistoryErr error
+	// Children are those it waits for, by the number of the call.
+	Children map[int32]Child
+	// Row and Sentinel are nil if there is none.
+	Row      *store.Instance
+	Sentinel *store.SentinelView
+	// Steady says that neither row nor history changed while everything else was read.
+	Steady bool
+	// Orphans are payload blobs that nothing refers to, OldOrphans those that are old enough to be
+	// deleted.
+	Orphans, OldOrphans []string
+}
+
+// Child is what was read about a child.
+type Child struct {
+	ID    string
+	Queue string
+	// Line says in a line how it is.
+	Line string
+	// Ended is its end if it had ended for this call before the queues were looked at, else nil.
+	Ended *history.ExecutionCompleted
+	// Exists says that there was something of it after the queues had been looked at.
+	Exists bool
+}
+
+// WaitKind says what an instance waits for.
+type WaitKind string
+
+// What instances wait for.
+const (
+	WaitStart    WaitKind = "start"
+	WaitActivity WaitKind = "activity"
+	WaitTimer    WaitKind = "timer"
+	WaitChild    WaitKind = "child"
+	WaitEvent    WaitKind = "event"
+	WaitResume   WaitKind = "resume"
+	WaitWorker   WaitKind = "worker"
+)
+
+// Wait is something an instance waits for.
+type Wait struct {
+	Kind WaitKind
+	// Name is that of the activity or orchestration, InstanceID the child's.
+	Name       string
+	InstanceID string
+	TaskID     int32
+	Since      time.Time
+	// Due is when it will be over, zero if that cannot be known.
+	Due  time.Time
+	Text string
+}
+
+// Diagnosis says how an instance is.
+type Diagnosis struct {
+	// Summary says it in a line.
+	Summary  string
+	Waits    []Wait
+	Findings []Finding
+}
+
+// examination is a diagnosis in the making.
+type examination struct {
+	*Instance
+	Diagnosis
+}
+
+// Diagnose says how the instance is.
+func (in *Instance) Diagnose() Diagnosis {
+	x := &examination{Instance: in}
+	switch {
+	case in.HistoryErr != nil:
+		x.find(Finding{
+			Code: CorruptHistory, Severity: Broken, Evidence: []string{in.HistoryErr.Error()},
+			Text: "the history cannot be read, so no worker can go on with the instance",
+		})
+		x.Summary = "its history cannot be read"
+	case in.History.Rows > 0 && in.History.State.Started() == nil:
+		x.find(Finding{
+			Code: CorruptHistory, Severity: Broken, Evidence: []string{plural(in.History.Rows, "row") + " of execution " + in.History.ExecutionID},
+			Text: "the history does not begin with the start of the execution, so no worker can go on with the instance",
+		})
+		x.Summary = "its history has no beginning"
+	case x.startPending():
+		x.judgeStart()
+	default:
+		x.judgeRow()
+		if in.alive() {
+			x.judgeWaits()
+		}
+		x.judgeSettled()
+	}
+	x.judgeRest()
+	if x.Summary == "" {
+		x.Summary = x.summary()
+	}
+	return x.Diagnosis
+}
+
+func (x *examination) find(f Finding) {
+	f.InstanceID = x.ID
+	x.Findings = append(x.Findings, f)
+}
+
+func (in *Instance) alive() bool {
+	return in.History.State.Started() != nil && in.History.State.Completed() == nil
+}
+
+// ours reports whether the status row is about the execution of the history, or about one that it
+// leads on from; as the worker sees it.
+func (in *Instance) ours() bool {
+	id := in.Row.ExecutionID
+	return id == "" || !in.Row.HasGeneration || same(id, in.History.ExecutionID) ||
+		slices.ContainsFunc(in.History.Replaced, func(former string) bool { return same(id, former) })
+}
+
+func same(a, b string) bool { return strings.EqualFold(a, b) }
+
+// startPending reports that a client has started the instance and nobody has begun with it.
+func (x *examination) startPending() bool {
+	return x.Row != nil && x.Row.Status == history.Pending && (x.History.State.Started() == nil || !x.ours())
+}
+
+// judgeStart says why a start was not picked up.
+func (x *examination) judgeStart() {
+	row := x.Row
+	wait := Wait{Kind: WaitStart, Name: row.Name, Since: row.Created}
+	at, message := x.seen(x.Queue, func(m *Message) bool {
+		started, ok := m.Content.Event.(*history.ExecutionStarted)
+		return ok && same(started.Instance.ExecutionID, row.ExecutionID) && m.Content.Target.InstanceID == x.ID
+	})
+	scheduled := row.ScheduledStart != nil && row.ScheduledStart.After(x.Hub.Now)
+	if scheduled {
+		wait.Due = *row.ScheduledStart
+	}
+	due := row.Created
+	if row.ScheduledStart != nil {
+		due = *row.ScheduledStart
+	}
+	switch {
+	case message != nil:
+		wait.Text = "its start waits in queue " + x.Queue + place(at, message, x.Hub.Now)
+	case x.Steady && x.whole(x.Queue):
+		x.lost(Finding{
+			Code: StartLost, Text: "the instance is Pending and its start message is gone: it will never begin by itself",
+			Evidence: []string{"queue " + x.Queue + " was seen as a whole and does not hold it"}, Repair: Repair{Kind: SendStart},
+		})
+		wait.Text = "its start message is gone"
+	case scheduled:
+		wait.Text = "it is scheduled for " + when(wait.Due)
+	case x.Steady && x.idle(x.Queue, due):
+		x.lost(Finding{
+			Code: StartLost, Likely: true, Text: "the instance is Pending, and its start message is probably gone",
+			Evidence: x.idleEvidence(x.Queue), Repair: Repair{Kind: SendStart},
+		})
+		wait.Text = "its start message is probably gone"
+	default:
+		wait.Text = "its start message is not to be seen: a worker has it, or it was put back for a while; " + x.hidden(x.Queue)
+	}
+	x.unknown(orchestrationName, row.Name, x.Queue)
+	x.Waits = append(x.Waits, wait)
+}
+
+// lost adds a finding about a lost message. Where messages of the instance were moved aside, it may
+// be one of them: then it is retried from there.
+func (x *examination) lost(f Finding) {
+	f.Severity = Broken
+	if f.Likely {
+		f.Severity = Warning
+	}
+	if x.Row != nil && x.Row.Poison != nil {
+		f.Evidence = append(f.Evidence, "messages of the instance were moved aside, this one perhaps: see durafleet poison list")
+		f.Repair = Repair{}
+	}
+	x.find(f)
+}
+
+// unknown adds a finding if the worker that has to do the work says that it does not know a name.
+// The queue is that of a partition, or "" for activities, which any worker may take.
+func (x *examination) unknown(kind, name, queue string) {
+	var asked []string
+	for _, waiting := range x.Hub.Waiting() {
+		if waiting.Kind == kind && strings.EqualFold(waiting.Name, name) {
+			asked = waiting.Workers
+		}
+	}
+	if queue != "" {
+		lease := x.Hub.Lease(queue)
+		if lease == nil || !slices.Contains(asked, lease.CurrentOwner) {
+			return
+		}
+		asked = []string{lease.CurrentOwner}
+	}
+	if len(asked) > 0 {
+		x.find(Finding{
+			Code: NameUnknown, Severity: Warning,
+			Text: fmt.Sprintf("%s %q is not known to worker %s, which was asked for it", kind, name, list(asked)),
+		})
+	}
+}
+
+// judgeRow compares the status row with the history.
+func (x *examination) judgeRow() {
+	if x.History.State.Started() == nil {
+		return
+	}
+	recent := x.Sentinel != nil && x.Hub.Now.Sub(x.Sentinel.Written) < rowPatience
+	if !x.Steady || recent {
+		return
+	}
+	want := store.StatusOf(x.History.State)
+	evidence := fmt.Sprintf("the history is that of execution %s, which is %s", x.History.ExecutionID, want)
+	switch {
+	case x.Row == nil:
+		x.find(Finding{
+			Code: RowMissing, Severity: Broken, Evidence: []string{evidence}, Repair: Repair{Kind: WriteRow},
+			Text: "the instance has a history and no status row: clients do not see it",
+		})
+	case !x.ours():
+		x.find(Finding{
+			Code: RowForeign, Severity: Warning,
+			Text:     fmt.Sprintf("the status row says that execution %s is %s, and there is no history of it", x.Row.ExecutionID, x.Row.Status),
+			Evidence: []string{evidence},
+		})
+	case same(x.Row.ExecutionID, x.History.ExecutionID) && x.Row.Status == want:
+	case x.Row.Status == history.Pending && !x.quiet():
+		// A rewind makes the row Pending and sends a message that sets it right.
+	default:
+		x.find(Finding{
+			Code: RowBehind, Severity: Broken, Evidence: []string{evidence}, Repair: Repair{Kind: WriteRow},
+			Text: fmt.Sprintf("the status row is behind the history: it says that execution %s is %s", x.Row.ExecutionID, x.Row.Status),
+		})
+	}
+}
+
+// quiet reports that no message of the instance can be on its way.
+func (x *examination) quiet() bool {
+	_, message := x.seen(x.Queue, func(m *Message) bool { return m.Content.Target.InstanceID == x.ID })
+	return message == nil && x.whole(x.Queue)
+}
+
+// judgeSettled finds messages whose effect is in the history.
+func (x *examination) judgeSettled() {
+	var evidence []string
+	for i := range x.Hub.Looks[x.Queue].Messages {
+		m := &x.Hub.Looks[x.Queue].Messages[i]
+		if m.Content == nil || m.Content.Target.InstanceID != x.ID || x.Hub.Now.Sub(m.Inserted) < settledPatience {
+			continue
+		}
+		if why := x.settled(m); why != "" {
+			evidence = append(evidence, fmt.Sprintf("message %s, a %s sent %s: %s", m.ID, m.Content.Event.Kind(), when(m.Inserted), why))
+		}
+	}
+	if len(evidence) > 0 {
+		x.find(Finding{
+			Code: Settled, Severity: Note, Evidence: evidence,
+			Text: plural(len(evidence), "message") + " left whose effect is in the history; the worker that reads the queue deletes them",
+		})
+	}
+}
+
+// settled says why a message can have no effect any more, "" if it may have one.
+func (x *examination) settled(m *Message) string {
+	target, state := m.Content.Target.ExecutionID, x.History.State
+	if started, ok := m.Content.Event.(*history.ExecutionStarted); ok {
+		id := started.Instance.ExecutionID
+		if same(id, x.History.ExecutionID) || slices.ContainsFunc(x.History.Replaced, func(former string) bool { return same(id, former) }) {
+			return "that execution has started"
+		}
+		return ""
+	}
+	switch {
+	case target != "" && !same(target, x.History.ExecutionID):
+		return ""
+	case state.Completed() != nil:
+		return "the instance has ended"
+	case history.IsAnswer(m.Content.Event) && state.Answered(m.Content.Event):
+		return "it was answered before"
+	case slices.Contains(x.History.Processed, m.Content.ActivityID):
+		return "the event is in the history"
+	}
+	return ""
+}
+
+// judgeRest finds what does not depend on what the instance is doing.
+func (x *examination) judgeRest() {
+	ended := x.HistoryErr == nil && x.History.State.Completed() != nil
+	if !ended && (x.Row == nil || !x.Row.Status.Terminal()) {
+		for _, f := range x.Hub.Partition(x.Queue) {
+			x.find(f)
+		}
+	}
+	for i := range x.Hub.Reports {
+		report := &x.Hub.Reports[i]
+		at := slices.IndexFunc(report.Held, func(held store.ReportInstance) bool { return held.InstanceID == x.ID })
+		if at >= 0 && x.Hub.Fresh(report) {
+			x.find(Finding{
+				Code: Held, Severity: Broken, Evidence: []string{report.Held[at].Reason},
+				Text: fmt.Sprintf("worker %s holds the instance since %s: its code does not match the history", report.WorkerID, when(report.Held[at].Since)),
+			})
+		}
+	}
+	if x.Row != nil && x.Row.Poison != nil {
+		x.find(Finding{
+			Code: Poison, Severity: Warning, Evidence: []string{x.Row.Poison.Reason},
+			Text: "messages of the instance were moved aside, so it may wait for ever: " + list(x.Row.Poison.IDs),
+		})
+	}
+	if x.Sentinel != nil && x.Sentinel.Complete && !x.Sentinel.CompletedAt.IsZero() {
+		if off := x.Sentinel.CompletedAt.Sub(x.Sentinel.Written); off > clockTolerance || off < -rowPatience {
+			x.find(Finding{
+				Code: ClockOff, Severity: Warning, Text: "the clock of the worker that stored the last turn is " + offset(off),
+				Evidence: []string{fmt.Sprintf("it dated the turn %s, and the service wrote it at %s", when(x.Sentinel.CompletedAt), when(x.Sentinel.Written))},
+			})
+		}
+	}
+	if len(x.Orphans) > 0 {
+		x.find(Finding{
+			Code: OrphanedPayload, Severity: Note, Evidence: x.Orphans, Repair: deletion(x.OldOrphans),
+			Text: plural(len(x.Orphans), "payload blob") + " that nothing refers to any more; a purge of the instance deletes them, too",
+		})
+	}
+}
+
+func deletion(names []string) Repair {
+	if len(names) == 0 {
+		return Repair{}
+	}
+	return Repair{Kind: DeletePayloads, Names: names}
+}
+
+// summary says in a line how the instance is.
+func (x *examination) summary() string {
+	status := "has no status"
+	switch {
+	case x.Row != nil:
+		status = "is " + string(x.Row.Status)
+	case x.History.State.Started() != nil:
+		status = "is " + string(store.StatusOf(x.History.State))
+	}
+	if len(x.Waits) == 0 {
+		return status
+	}
+	text := status + "; " + x.Waits[0].Text
+	if more := len(x.Waits) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	return text
+}

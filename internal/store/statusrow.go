@@ -1,0 +1,69 @@
+package store
+
+import (
+	"time"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// StatusOf returns the status of an instance with the given history.
+func StatusOf(state *history.State) history.Status {
+	switch {
+	case state.Completed() != nil:
+		return state.Completed().Status
+	case state.Suspended():
+		return history.Suspended
+	default:
+		return history.Running
+	}
+}
+
+// RowStart returns what the start of an execution says in a status row.
+func RowStart(started *history.ExecutionStarted) *wire.InstanceStart {
+	return &wire.InstanceStart{
+		Name: started.Name, Version: started.Version, Created: started.Timestamp, Tags: started.Tags,
+		Input: started.Input, Generation: started.Generation, ScheduledStart: started.ScheduledStart,
+	}
+}
+
+// CompleteUpdate adds the end of an instance to an update of its status row.
+func CompleteUpdate(update *wire.InstanceUpdate, end *history.ExecutionCompleted, now time.Time) {
+	update.Status, update.Completed = end.Status, &now
+	switch end.Status {
+	case history.Completed:
+		update.Output = end.Result
+	case history.Failed:
+		update.Output = wire.FailedOutput(end.Result, end.Failure)
+	default:
+		reason := wire.SafeOutput(history.TextOr(end.Result, ""))
+		update.Output = &reason
+	}
+}
+
+// Refer makes an update of a status row refer to payloads that the history has in blobs.
+func Refer(update *wire.InstanceUpdate, payloads Payloads) {
+	if payloads.InputURL != "" && update.Start != nil {
+		update.Start.Input = &payloads.InputURL
+	}
+	if payloads.ResultURL != "" && update.Completed != nil {
+		update.Output = &payloads.ResultURL
+	}
+}
+
+// WholeUpdate returns an update that makes the status row of an instance say what its history does,
+// whatever it says now. The custom status is not in the history.
+func (h *Hub) WholeUpdate(stored *History, customStatus *string) wire.InstanceUpdate {
+	state := stored.State
+	events := state.Events()
+	update := wire.InstanceUpdate{
+		ExecutionID: stored.ExecutionID, LastUpdated: events[len(events)-1].Head().Timestamp,
+		TaskHubName: h.Names.Hub(), CustomStatus: customStatus,
+		Start: RowStart(state.Started()), Status: StatusOf(state),
+	}
+	if end := state.Completed(); end != nil {
+		CompleteUpdate(&update, end, end.Timestamp)
+	}
+	Refer(&update, stored.Payloads)
+	return update
+}
