@@ -132,6 +132,23 @@ func TestPoison_Pages(t *testing.T) {
 	}
 }
 
+// A purge takes the poison messages with it.
+func TestPoison_Purge(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t, taskhub.Memory())
+	client := taskhub.NewClient(hub)
+	start(t, client, "x", taskhub.InstanceID("one"))
+	poison(t, hub, "1", "one", "")
+	poison(t, hub, "2", "one", "")
+	kept := poison(t, hub, "3", "other", "")
+	if err := client.Purge(t.Context(), "one", taskhub.Force{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.GetPoison(t.Context(), kept); err != nil || poisonCount(t, client) != 1 {
+		t.Errorf("%d are left, %v", poisonCount(t, client), err)
+	}
+}
+
 func TestPoison_Errors(t *testing.T) {
 	t.Parallel()
 	hub := newHub(t, taskhub.Memory())

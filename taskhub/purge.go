@@ -2,6 +2,7 @@ package taskhub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -15,7 +16,7 @@ type Force struct{}
 
 func (Force) applyPurge(o *purgeOptions) { o.force = true }
 
-// Purge removes everything stored about an instance; its id is free then. Instances that it
+// Purge removes everything stored about an instance, its poison messages included; its id is free then. Instances that it
 // started stay. An unknown instance is a *NotFoundError; one that has not ended is a *LiveError,
 // and nothing is removed, unless forced. A purge that was cut off can be repeated.
 func (c *Client) Purge(ctx context.Context, id string, options ...PurgeOption) error {
@@ -29,6 +30,14 @@ func (c *Client) Purge(ctx context.Context, id string, options ...PurgeOption) e
 	}
 	if !row.Status.Terminal() && !o.force {
 		return fmt.Errorf("purge: %w", &LiveError{InstanceID: id, Status: row.Status})
+	}
+	// What was moved aside goes as well, and first: the row, which names it, goes last.
+	if row.Poison != nil {
+		for _, poison := range row.Poison.IDs {
+			if err := c.dropPoison(ctx, poison); err != nil && !errors.Is(err, ErrPoisonNotFound) {
+				return fmt.Errorf("purge: %w", explain(err))
+			}
+		}
 	}
 	return explain(c.store.Purge(ctx, id))
 }

@@ -14,7 +14,7 @@ const (
 	ExitOK          = 0
 	ExitOther       = 1 // what has no code of its own, an instance that failed among it
 	ExitUsage       = 2 // the command line is wrong
-	ExitNotFound    = 3 // there is no such hub or instance
+	ExitNotFound    = 3 // there is no such hub, instance or poison message
 	ExitConflict    = 4 // it exists already, or is in the wrong state
 	ExitTimeout     = 5 // what was waited for did not happen in time
 	ExitAuth        = 6 // the credential was refused
@@ -49,11 +49,11 @@ func exitCode(err error) int {
 		return ExitUsage
 	case errors.Is(err, errTimeout):
 		return ExitTimeout
-	case errors.Is(err, taskhub.ErrNotFound), errors.Is(err, taskhub.ErrHubNotFound):
+	case errors.Is(err, taskhub.ErrNotFound), errors.Is(err, taskhub.ErrHubNotFound), errors.Is(err, taskhub.ErrPoisonNotFound):
 		return ExitNotFound
 	case errors.Is(err, taskhub.ErrExists), errors.Is(err, taskhub.ErrLive), errors.Is(err, taskhub.ErrNotLive),
 		errors.Is(err, taskhub.ErrReplaced), errors.Is(err, taskhub.ErrBlobManaged), errors.As(err, &count),
-		errors.Is(err, storage.ErrBeingDeleted):
+		errors.Is(err, storage.ErrBeingDeleted), errors.Is(err, taskhub.ErrPoisonUnreadable):
 		return ExitConflict
 	case errors.Is(err, taskhub.ErrUnauthorized):
 		return ExitAuth

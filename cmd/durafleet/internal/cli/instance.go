@@ -41,6 +41,30 @@ type instanceView struct {
 	CustomStatus   json.RawMessage   `json:"customStatus,omitempty"`
 	Failure        string            `json:"failure,omitempty"`
 	Reason         string            `json:"reason,omitempty"`
+	Poison         *markView         `json:"poison,omitempty"`
+	Unreadable     string            `json:"unreadable,omitempty"`
+}
+
+// markView says that messages of an instance were moved out of their queues.
+type markView struct {
+	IDs    []string  `json:"ids"`
+	Reason string    `json:"reason"`
+	Moved  time.Time `json:"moved"`
+}
+
+func viewMark(m *taskhub.PoisonMark) *markView {
+	if m == nil {
+		return nil
+	}
+	return &markView{m.IDs, m.Reason, m.Moved}
+}
+
+// String returns the mark as one line.
+func (m *markView) String() string {
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d, the last %s: %s (see poison list --instance)", len(m.IDs), clock(m.Moved), excerpt(m.Reason))
 }
 
 func viewInstance(s *taskhub.Status) *instanceView {
@@ -48,7 +72,7 @@ func viewInstance(s *taskhub.Status) *instanceView {
 		InstanceID: s.InstanceID, ExecutionID: s.ExecutionID, Name: s.Name, Version: s.Version, Status: s.Status,
 		Created: s.Created, LastUpdated: s.LastUpdated, Completed: s.Completed, ScheduledStart: s.ScheduledStart,
 		Generation: s.Generation, Tags: s.Tags, Input: s.Input, Output: s.Output, CustomStatus: s.CustomStatus,
-		Failure: s.Failure, Reason: s.Reason,
+		Failure: s.Failure, Reason: s.Reason, Poison: viewMark(s.Poison), Unreadable: s.Unreadable,
 	}
 }
 
@@ -74,6 +98,7 @@ func (p *program) printInstance(s *taskhub.Status) error {
 			[2]string{"Output", excerpt(string(s.Output))},
 			[2]string{"Failure", excerpt(s.Failure)},
 			[2]string{"Reason", excerpt(s.Reason)},
+			[2]string{"Poison messages", viewMark(s.Poison).String()},
 		)
 	})
 }

@@ -72,11 +72,23 @@ func (p *program) list(c *cobra.Command, f *listFlags) error {
 	return p.print(view, func() {
 		rows := make([][]string, len(views))
 		for i, v := range views {
-			rows[i] = []string{excerpt(v.InstanceID), excerpt(v.Name), string(v.Status), clock(v.Created), clock(v.LastUpdated)}
+			rows[i] = []string{excerpt(v.InstanceID), excerpt(v.Name), v.shownStatus(), clock(v.Created), clock(v.LastUpdated)}
 		}
 		p.columns([]string{"ID", "NAME", "STATUS", "CREATED", "LAST UPDATED"}, rows)
 		p.more(page.Next)
 	})
+}
+
+// shownStatus returns the status with what keeps the instance from going on.
+func (v *instanceView) shownStatus() string {
+	status := string(v.Status)
+	if v.Unreadable != "" {
+		status = "unreadable"
+	}
+	if v.Poison != nil {
+		status += " (poison)"
+	}
+	return status
 }
 
 // more says how to see what the page does not show.

@@ -46,6 +46,13 @@ func TestUsage(t *testing.T) {
 		{"instance list --top 0", []string{"--top 0"}},
 		{"instance list --from yesterday", []string{`"yesterday"`}},
 		{"instance raise id E --data nope", []string{`--data "nope"`}},
+		{"poison bogus", []string{`"bogus"`}},
+		{"poison show", []string{"the id of the poison message is missing"}},
+		{"poison list extra", []string{`"extra"`}},
+		{"poison list --top 0", []string{"--top 0"}},
+		{"poison retry", []string{"or --all, is missing"}},
+		{"poison retry x --all", []string{`--all and "x" exclude`}},
+		{"poison drop x --instance i", []string{"--instance needs --all"}},
 		{"dev --blob-port 70000", []string{"--blob-port 70000", "65535"}},
 		{"hub list --connection NO_SUCH_VARIABLE", []string{"NO_SUCH_VARIABLE"}},
 		{"hub list --connection AccountName=only", []string{"AccountKey"}},
@@ -63,7 +70,7 @@ func TestUsage(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, line := range []string{"", "hub", "instance", "demo --help", "instance start --help", "help dev"} {
+	for _, line := range []string{"", "hub", "instance", "poison", "demo --help", "instance start --help", "help dev"} {
 		got := offline(t).run(strings.Fields(line)...)
 		if got.code != ExitOK || !strings.Contains(got.out, "Usage:") || got.err != "" {
 			t.Errorf("%q: %+v", line, got)
@@ -84,6 +91,8 @@ func TestExitCode(t *testing.T) {
 		{&taskhub.ArgumentError{}, 2},
 		{&taskhub.NameError{}, 2},
 		{&taskhub.NotFoundError{}, 3},
+		{&taskhub.PoisonNotFoundError{}, 3},
+		{taskhub.ErrPoisonUnreadable, 4},
 		{taskhub.ErrHubNotFound, 3},
 		{&taskhub.ExistsError{}, 4},
 		{&taskhub.LiveError{}, 4},
