@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,6 +31,12 @@ const workerVariable = "DURAFLEET_CHAOS_WORKER"
 func TestMain(m *testing.M) {
 	if text, ok := os.LookupEnv(workerVariable); ok {
 		os.Exit(beWorker(text))
+	}
+	flag.Parse()
+	// The tests wait for leases and hidden messages to lapse most of the time, so that more of them
+	// than there are processors can share a machine.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err) // cannot be: package testing defines it
 	}
 	exit := m.Run()
 	azurite.StopShared()

@@ -49,31 +49,6 @@ func TestStop_HidesNothing(t *testing.T) {
 	f.checkHistories()
 }
 
-// A worker that is asked to stop hands its partitions over: others own them within 12 s, with the
-// default intervals.
-func TestStop_HandsOver(t *testing.T) {
-	t.Parallel()
-	f := newFleet(t, false)
-	stays, leaves := f.launch(), f.launch()
-	f.eventually(time.Minute, "both own two partitions", func() bool {
-		owners := f.owners()
-		return owners[stays.id] == 2 && owners[leaves.id] == 2
-	})
-	jobs := f.startAll(0, 60)
-	leaves.signal(syscall.SIGTERM)
-	begin := time.Now()
-	f.eventually(12*time.Second, "the other worker owns all", func() bool {
-		return f.owners()[stays.id] == f.hub.Partitions()
-	})
-	t.Logf("handed over after %v", time.Since(begin))
-	if code := leaves.exit(t, exitLimit); code != 0 {
-		t.Errorf("the worker ended with exit code %d", code)
-	}
-	f.allEnd(jobs, time.Minute)
-	f.drained(drainLimit)
-	f.checkHistories()
-}
-
 // A worker that is frozen for longer than its lease, and goes on later, does no damage.
 func TestFreeze_DoesNoDamage(t *testing.T) {
 	t.Parallel()
