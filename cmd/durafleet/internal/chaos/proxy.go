@@ -9,7 +9,6 @@ import (
 	"net"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/durafleet/durafleet/internal/run"
@@ -163,7 +162,8 @@ func (p *proxy) restore(ctx context.Context) error {
 			p.serve(ctx, listener)
 			return nil
 		}
-		if !errors.Is(err, syscall.EADDRINUSE) || tries == restoreTries || !run.Sleep(ctx, restorePause) {
+		// Somebody may hold the port for a moment.
+		if tries == restoreTries || !run.Sleep(ctx, restorePause) {
 			return fmt.Errorf("listen again: %w", err)
 		}
 	}

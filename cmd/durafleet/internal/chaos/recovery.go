@@ -179,7 +179,7 @@ type RecoveryTimes struct {
 func (r *recovery) summary(counts map[Fault]int) []RecoveryTimes {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []RecoveryTimes
+	all := []RecoveryTimes{}
 	for _, fault := range Faults() {
 		if counts[fault] == 0 {
 			continue
