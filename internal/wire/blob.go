@@ -33,8 +33,8 @@ const (
 // UnpackedSize returns the number of bytes that a blob claims to unpack to, without unpacking it.
 // Decompress finds out whether the claim is true.
 func UnpackedSize(data []byte) int64 {
-	if len(data) < trailerBytes {
-		return 0
+	if len(data) < trailerBytes || !bytes.HasPrefix(data, []byte{0x1F, 0x8B}) {
+		return 0 // no gzip at all
 	}
 	return int64(binary.LittleEndian.Uint32(data[len(data)-trailerBytes:]))
 }
