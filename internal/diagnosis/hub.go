@@ -344,3 +344,11 @@ func (h *Hub) deadReports() []Finding {
 		Repair: Repair{Kind: DeleteReports, Names: dead},
 	}}
 }
+
+// StrayPayloads is the finding about payload blobs of instances of which nothing is stored.
+func StrayPayloads(names []string) Finding {
+	return Finding{
+		Code: OrphanedPayload, Severity: Note, Evidence: names, Repair: Repair{Kind: DeletePayloads, Names: names},
+		Text: plural(len(names), "payload blob") + " left of instances that do not exist any more",
+	}
+}

@@ -34,14 +34,14 @@ type Instance struct {
 	HistoryErr error
 	// Children are those it waits for, by the number of the call.
 	Children map[int32]Child
-	// Row and Sentinel are nil if there is none.
+	// Row and Sentinel are nil if there is none. RowErr says why the row cannot be read.
 	Row      *store.Instance
+	RowErr   error
 	Sentinel *store.SentinelView
 	// Steady says that neither row nor history changed while everything else was read.
 	Steady bool
-	// Orphans are payload blobs that nothing refers to, OldOrphans those that are old enough to be
-	// deleted.
-	Orphans, OldOrphans []string
+	// Orphans are payload blobs that nothing refers to, or will.
+	Orphans []string
 }
 
 // Child is what was read about a child.
@@ -138,19 +138,11 @@ func (in *Instance) alive() bool {
 	return in.History.State.Started() != nil && in.History.State.Completed() == nil
 }
 
-// ours reports whether the status row is about the execution of the history, or about one that it
-// leads on from; as the worker sees it.
-func (in *Instance) ours() bool {
-	id := in.Row.ExecutionID
-	return id == "" || !in.Row.HasGeneration || same(id, in.History.ExecutionID) ||
-		slices.ContainsFunc(in.History.Replaced, func(former string) bool { return same(id, former) })
-}
-
 func same(a, b string) bool { return strings.EqualFold(a, b) }
 
 // startPending reports that a client has started the instance and nobody has begun with it.
 func (x *examination) startPending() bool {
-	return x.Row != nil && x.Row.Status == history.Pending && (x.History.State.Started() == nil || !x.ours())
+	return x.Row != nil && x.Row.Status == history.Pending && (x.History.State.Started() == nil || !x.History.Leads(x.Row))
 }
 
 // judgeStart says why a start was not picked up.
@@ -233,7 +225,7 @@ func (x *examination) unknown(kind, name, queue string) {
 
 // judgeRow compares the status row with the history.
 func (x *examination) judgeRow() {
-	if x.History.State.Started() == nil {
+	if x.History.State.Started() == nil || x.RowErr != nil {
 		return
 	}
 	recent := x.Sentinel != nil && x.Hub.Now.Sub(x.Sentinel.Written) < rowPatience
@@ -248,7 +240,7 @@ func (x *examination) judgeRow() {
 			Code: RowMissing, Severity: Broken, Evidence: []string{evidence}, Repair: Repair{Kind: WriteRow},
 			Text: "the instance has a history and no status row: clients do not see it",
 		})
-	case !x.ours():
+	case !x.History.Leads(x.Row):
 		x.find(Finding{
 			Code: RowForeign, Severity: Warning,
 			Text:     fmt.Sprintf("the status row says that execution %s is %s, and there is no history of it", x.Row.ExecutionID, x.Row.Status),
@@ -316,11 +308,16 @@ func (x *examination) settled(m *Message) string {
 
 // judgeRest finds what does not depend on what the instance is doing.
 func (x *examination) judgeRest() {
-	ended := x.HistoryErr == nil && x.History.State.Completed() != nil
+	ended := x.HistoryErr == nil && !x.startPending() && x.History.State.Completed() != nil
 	if !ended && (x.Row == nil || !x.Row.Status.Terminal()) {
 		for _, f := range x.Hub.Partition(x.Queue) {
 			x.find(f)
 		}
+	}
+	if x.RowErr != nil {
+		x.find(Finding{
+			Code: Unreadable, Severity: Broken, Text: "the status row cannot be read", Evidence: []string{x.RowErr.Error()},
+		})
 	}
 	for i := range x.Hub.Reports {
 		report := &x.Hub.Reports[i]
@@ -348,17 +345,10 @@ func (x *examination) judgeRest() {
 	}
 	if len(x.Orphans) > 0 {
 		x.find(Finding{
-			Code: OrphanedPayload, Severity: Note, Evidence: x.Orphans, Repair: deletion(x.OldOrphans),
+			Code: OrphanedPayload, Severity: Note, Evidence: x.Orphans, Repair: Repair{Kind: DeletePayloads, Names: x.Orphans},
 			Text: plural(len(x.Orphans), "payload blob") + " that nothing refers to any more; a purge of the instance deletes them, too",
 		})
 	}
-}
-
-func deletion(names []string) Repair {
-	if len(names) == 0 {
-		return Repair{}
-	}
-	return Repair{Kind: DeletePayloads, Names: names}
 }
 
 // summary says in a line how the instance is.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/wire"
@@ -62,28 +61,10 @@ func (h *Hub) deleteRows(ctx context.Context, rows []storage.Row) error {
 	return nil
 }
 
-// purgeBlobs deletes the blobs of the instance and of no other one whose id begins alike, or whose
-// id is the escaped form of this one: message blobs are named by the raw id, history blobs by the
-// escaped one, and no further slash follows.
 func (h *Hub) purgeBlobs(ctx context.Context, instanceID string) error {
-	prefixes := []string{instanceID + "/"}
-	if key := wire.EscapeKey(instanceID); key != instanceID {
-		prefixes = []string{instanceID + "/message-", key + "/history-"}
+	names, err := h.InstanceBlobs(ctx, instanceID)
+	if err != nil {
+		return err
 	}
-	for _, prefix := range prefixes {
-		names, err := h.Account.Blobs.ListBlobs(ctx, h.Names.LargeMessages(), prefix)
-		if errors.Is(err, storage.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		names = slices.DeleteFunc(names, func(name string) bool {
-			return strings.Contains(strings.TrimPrefix(name, prefix), "/")
-		})
-		if err := h.DeletePayloads(ctx, names); err != nil {
-			return err
-		}
-	}
-	return nil
+	return h.DeletePayloads(ctx, names)
 }

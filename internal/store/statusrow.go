@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -66,4 +68,12 @@ func (h *Hub) WholeUpdate(stored *History, customStatus *string) wire.InstanceUp
 	}
 	Refer(&update, stored.Payloads)
 	return update
+}
+
+// Leads reports whether a status row is about the execution of the history, or about one that it
+// leads on from. A row of another execution belongs to another start and is not the history's to
+// write; children, which only their parents start, have no number of their start.
+func (s *History) Leads(row *Instance) bool {
+	return row.ExecutionID == "" || !row.HasGeneration || strings.EqualFold(row.ExecutionID, s.ExecutionID) ||
+		slices.ContainsFunc(s.Replaced, func(former string) bool { return strings.EqualFold(row.ExecutionID, former) })
 }

@@ -19,6 +19,7 @@ const (
 	ExitTimeout     = 5 // what was waited for did not happen in time
 	ExitAuth        = 6 // the credential was refused
 	ExitUnavailable = 8 // the storage account could not be reached
+	ExitProblems    = 9 // diagnose or doctor found problems that are left
 )
 
 // usageError reports a command line that breaks a rule.
@@ -41,12 +42,15 @@ func exitCode(err error) int {
 		argument *taskhub.ArgumentError
 		name     *taskhub.NameError
 		count    *taskhub.PartitionCountError
+		problems *problemsError
 	)
 	switch {
 	case err == nil:
 		return ExitOK
 	case errors.As(err, &usage), errors.As(err, &argument), errors.As(err, &name):
 		return ExitUsage
+	case errors.As(err, &problems):
+		return ExitProblems
 	case errors.Is(err, errTimeout):
 		return ExitTimeout
 	case errors.Is(err, taskhub.ErrNotFound), errors.Is(err, taskhub.ErrHubNotFound), errors.Is(err, taskhub.ErrPoisonNotFound):

@@ -17,7 +17,7 @@ import (
 func (p *program) instanceCommand() *cobra.Command {
 	command := &cobra.Command{Use: "instance", Short: "Start, watch, steer and remove instances"}
 	command.AddCommand(
-		p.instanceStart(), p.instanceGet(), p.instanceList(), p.instanceWait(), p.instanceHistory(),
+		p.instanceStart(), p.instanceGet(), p.instanceList(), p.instanceWait(), p.instanceHistory(), p.instanceDiagnose(),
 		p.instanceRaise(), p.instanceTerminate(), p.instanceSuspend(), p.instanceResume(), p.instancePurge(),
 	)
 	return command

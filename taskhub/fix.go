@@ -1,0 +1,229 @@
+package taskhub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/diagnosis"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/turn"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+var (
+	// ErrNotFixable reports a finding that nothing can safely be done about from here.
+	ErrNotFixable = errors.New("finding cannot be fixed")
+	// ErrMoved reports a finding that is not true any more: what it is about has changed since.
+	// Diagnose again.
+	ErrMoved = errors.New("it has changed since it was diagnosed")
+)
+
+// Fix does what can safely be done about a finding of Diagnose or Doctor, and says in a sentence what
+// it did. A finding that is not Fixable is ErrNotFixable, one that is not true any more ErrMoved.
+//
+// A status row is written under the condition that it has not changed. Messages that are sent again
+// are recognised by their receivers, should the first ones turn up after all; only an activity may
+// run once more then. To have the messages of activities and children sent again, the worker that
+// owns the instance is asked, because the history does not hold their inputs: it obeys when it gets
+// to it, if it is a Durafleet worker of this version and has the code; others ignore the request.
+// Fixing twice does no harm.
+func (c *Client) Fix(ctx context.Context, f *Finding) (done string, err error) {
+	if !f.Fixable {
+		return "", fmt.Errorf("fix %s: %w", f.Code, ErrNotFixable)
+	}
+	switch f.repair.Kind {
+	case diagnosis.WriteRow:
+		done, err = c.fixRow(ctx, f.InstanceID)
+	case diagnosis.SendStart:
+		done, err = c.fixStart(ctx, f.InstanceID)
+	case diagnosis.SendTimers:
+		done, err = c.fixTimers(ctx, f.InstanceID, f.repair.Tasks)
+	case diagnosis.AskOwner:
+		done, err = c.askOwner(ctx, f.InstanceID, f.repair.Tasks)
+	case diagnosis.SendAnswer:
+		done, err = c.fixAnswers(ctx, f.InstanceID, f.repair.Tasks)
+	case diagnosis.DeletePayloads:
+		done, err = c.fixPayloads(ctx, f.repair.Names)
+	case diagnosis.DeleteReports:
+		done, err = c.fixReports(ctx, f.repair.Names)
+	default:
+		err = ErrNotFixable
+	}
+	if err != nil {
+		return "", fmt.Errorf("fix %s: %w", f.Code, explain(err))
+	}
+	return done, nil
+}
+
+// fixRow writes the status row as the history says, by the rules of the workers.
+func (c *Client) fixRow(ctx context.Context, id string) (string, error) {
+	// The row is read before the history: should a worker write both in between, the condition on the
+	// row fails.
+	row, err := c.store.ReadInstance(ctx, id, false)
+	missing := errors.Is(err, storage.ErrNotFound)
+	if err != nil && !missing {
+		return "", err
+	}
+	loaded, err := c.store.LoadHistory(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if loaded.State.Started() == nil || !missing && !loaded.Leads(&row) {
+		return "", ErrMoved
+	}
+	update := c.store.WholeUpdate(loaded, row.CustomStatus)
+	if err := c.store.PlaceLarge(ctx, id, &update); err != nil {
+		return "", err
+	}
+	_, err = c.store.UpdateInstance(ctx, id, update.Encode(), row.ETag)
+	if storage.LostRace(err) {
+		return "", ErrMoved
+	}
+	return fmt.Sprintf("wrote the status row of instance %q: it is %s", id, update.Status), err
+}
+
+// fixStart sends the start message again that a Pending row stands for.
+func (c *Client) fixStart(ctx context.Context, id string) (string, error) {
+	row, err := c.store.ReadInstance(ctx, id, true)
+	if err != nil {
+		return "", err
+	}
+	if row.Status != history.Pending {
+		return "", ErrMoved
+	}
+	if err := c.store.ResolvePayloads(ctx, &row.Instance); err != nil {
+		return "", fmt.Errorf("read the input: %w", err)
+	}
+	s := &starter{client: c, name: row.Name, input: row.Input}
+	if _, err := s.send(ctx, &row.Instance); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("sent the start message of instance %q again", id), nil
+}
+
+// current loads the history of an instance that is alive.
+func (c *Client) current(ctx context.Context, id string) (*store.History, error) {
+	loaded, err := c.store.LoadHistory(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if loaded.State.Started() == nil || loaded.State.Completed() != nil {
+		return nil, ErrMoved
+	}
+	return loaded, nil
+}
+
+// sendTurn sends a message of an instance again.
+func (c *Client) sendTurn(ctx context.Context, sender history.Instance, m *turn.Message) error {
+	message := &wire.Message{Event: m.Event, Target: m.Target, Episode: &m.Episode, Sender: &sender}
+	_, err := c.store.Send(ctx, message, m.VisibleAt.Sub(c.store.Now()))
+	return err
+}
+
+func (c *Client) fixTimers(ctx context.Context, id string, tasks []int32) (string, error) {
+	loaded, err := c.current(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	sent := 0
+	for _, task := range tasks {
+		message, open := turn.TimerAgain(loaded.State, task)
+		if !open {
+			continue
+		}
+		if err := c.sendTurn(ctx, message.Target, &message); err != nil {
+			return "", err
+		}
+		sent++
+	}
+	if sent == 0 {
+		return "", ErrMoved
+	}
+	return fmt.Sprintf("sent the messages of %d timers of instance %q again", sent, id), nil
+}
+
+// askOwner asks the owner of an instance to send messages again. The request names the execution,
+// so that it does nothing to another one.
+func (c *Client) askOwner(ctx context.Context, id string, tasks []int32) (string, error) {
+	loaded, err := c.current(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	request := &wire.Message{
+		Event:   &history.GenericEvent{Header: c.header()},
+		Target:  loaded.State.Started().Instance,
+		Sender:  &history.Instance{},
+		Private: &wire.Private{Owed: tasks},
+	}
+	if _, err := c.store.Send(ctx, request, 0); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("asked the owner of instance %q to send the messages of calls %v again", id, tasks), nil
+}
+
+// fixAnswers sends a parent again what its children told it when they ended.
+func (c *Client) fixAnswers(ctx context.Context, id string, tasks []int32) (string, error) {
+	loaded, err := c.current(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	sent := 0
+	for _, event := range loaded.State.Events() {
+		created, ok := event.(*history.SubOrchestrationCreated)
+		if !ok || !slices.Contains(tasks, created.EventID) {
+			continue
+		}
+		child, err := c.store.LoadHistory(ctx, created.InstanceID)
+		if err != nil {
+			return "", err
+		}
+		answer, ended := turn.AnswerAgain(child.State)
+		if !ended || answer.Target != loaded.State.Started().Instance || history.AnswerTo(answer.Event) != created.EventID {
+			continue
+		}
+		if err := c.sendTurn(ctx, child.State.Started().Instance, &answer); err != nil {
+			return "", err
+		}
+		sent++
+	}
+	if sent == 0 {
+		return "", ErrMoved
+	}
+	return fmt.Sprintf("told instance %q again how %d of its children ended", id, sent), nil
+}
+
+// fixPayloads deletes payload blobs after a last look: nothing may refer to them still.
+func (c *Client) fixPayloads(ctx context.Context, names []string) (string, error) {
+	hub, err := c.wholeHub(ctx)
+	if err != nil {
+		return "", err
+	}
+	var garbage []string
+	for _, name := range names {
+		old, err := c.orphans(ctx, hub, store.BlobOwner(name), []string{name})
+		if err != nil {
+			return "", err
+		}
+		garbage = append(garbage, old...)
+	}
+	if len(garbage) == 0 {
+		return "", ErrMoved
+	}
+	if err := c.store.DeletePayloads(ctx, garbage); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("deleted %d payload blobs that nothing referred to", len(garbage)), nil
+}
+
+func (c *Client) fixReports(ctx context.Context, workers []string) (string, error) {
+	for _, worker := range workers {
+		if err := c.store.DeleteReport(ctx, worker); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("deleted the health reports of %d workers that are gone", len(workers)), nil
+}
