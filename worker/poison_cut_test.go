@@ -67,8 +67,12 @@ func moveOnce(t *testing.T, w *fleettest.World, what string, point *crashPoint) 
 			point.arm(victim)
 		}
 		for _, m := range []match{
-			{storage.BlobPut, "-poison"}, {storage.BlobAdmin, "-poison"}, {storage.QueuePut, ""}, {storage.QueueDelete, ""},
-			{storage.TableRead, "Instances"}, rowMerge,
+			{storage.BlobPut, "-poison"},
+			{storage.BlobAdmin, "-poison"},
+			{storage.QueuePut, ""},
+			{storage.QueueDelete, ""},
+			{storage.TableRead, "Instances"},
+			rowMerge,
 		} {
 			if m.is(call) {
 				return point.hook(ctx, call, next)
