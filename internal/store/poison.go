@@ -125,8 +125,11 @@ func (h *Hub) DropPoisonPayload(ctx context.Context, p *wire.Poison) error {
 }
 
 func (h *Hub) payloadUsed(ctx context.Context, p *wire.Poison) (bool, error) {
-	if used, err := h.rowRefersTo(ctx, p.InstanceID, p.Payload); used || err != nil {
-		return used, err
+	if p.InstanceID != "" {
+		referred, err := h.References(ctx, p.InstanceID)
+		if err != nil || referred[p.Payload] {
+			return true, err
+		}
 	}
 	ids, err := h.PoisonIDs(ctx)
 	if err != nil {
@@ -139,29 +142,6 @@ func (h *Hub) payloadUsed(ctx context.Context, p *wire.Poison) (bool, error) {
 		case err != nil:
 			return false, err
 		case other.Payload == p.Payload:
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// rowRefersTo reports whether the status row of an instance names a payload blob.
-func (h *Hub) rowRefersTo(ctx context.Context, instanceID, blob string) (bool, error) {
-	if instanceID == "" {
-		return false, nil
-	}
-	columns := []string{"Input", "InputBlobName", "Output"}
-	row, err := h.Account.Tables.Read(ctx, h.Names.InstancesTable(), wire.EscapeKey(instanceID), "", columns...)
-	if errors.Is(err, storage.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look whether payload %s is used: %w", blob, err)
-	}
-	container := h.Account.Blobs.ContainerURL(h.Names.LargeMessages())
-	for _, column := range columns {
-		text, _ := row.Values[column].(string)
-		if name, ok := wire.ParseBlobURL(container, text); ok && name == blob || text == blob {
 			return true, nil
 		}
 	}

@@ -198,3 +198,55 @@ func FuzzDecodeSentinel(f *testing.F) {
 		}
 	})
 }
+
+// anyValue returns a column value of one of the types of a table.
+func anyValue(kind int, text string, number int64) any {
+	switch kind % 7 {
+	case 0:
+		return text
+	case 1:
+		return int32(number)
+	case 2:
+		return number
+	case 3:
+		return number%2 == 0
+	case 4:
+		return time.Unix(number, 0)
+	case 5:
+		return []byte(text)
+	default:
+		return float64(number)
+	}
+}
+
+// Rows of any types are read or refused with a typed error, and never more than that.
+func FuzzDecodeRows(f *testing.F) {
+	f.Add(0, "ExecutionId", `{"a":"b"}`, int64(1))
+	f.Add(1, "Generation", "Running", int64(-1))
+	f.Add(4, "CreatedTime", "null", int64(1<<40))
+	f.Add(6, "IsDraining", "[", int64(0))
+	f.Add(0, "DurafleetPoison", `{"ids":["a"],"reason":"r","moved":"2026-01-02T03:04:05Z"}`, int64(0))
+	columns := append(wire.InstanceColumns(true), "CurrentOwner", "NextOwner", "OwnedSince", "LastRenewal", "ExpiresAt", "IsDraining",
+		"IsCheckpointComplete", "CheckpointCompletedTimestamp", "DurafleetProcessed", "DurafleetReplaced", "EventType", "EventId", "_Timestamp", "IsPlayed")
+	f.Fuzz(func(t *testing.T, kind int, column, text string, number int64) {
+		kind &= 0xFF
+		c := wire.Columns{}
+		for i, name := range columns {
+			if (number>>(i%60))&1 == 0 {
+				c[name] = anyValue(kind+i*int(number&7), text, number)
+			}
+		}
+		c[column] = anyValue(kind, text, number)
+		_, instance := wire.DecodeInstance(text, c)
+		_, partition := wire.DecodePartition(text, c)
+		_, sentinel := wire.DecodeSentinel(c)
+		_, event := wire.DecodeEvent(c)
+		for _, err := range []error{instance, partition, sentinel, event} {
+			if err != nil && !errors.Is(err, wire.ErrMalformed) {
+				t.Fatal(err)
+			}
+		}
+		wire.DecodePoisonMark(c)
+		wire.BlobColumns(c)
+	})
+}
