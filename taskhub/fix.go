@@ -75,6 +75,13 @@ func (c *Client) fixRow(ctx context.Context, id string) (string, error) {
 	if loaded.State.Started() == nil || !missing && !loaded.Leads(&row) {
 		return "", ErrMoved
 	}
+	current, err := c.store.Current(ctx, id, loaded.ETag)
+	if err != nil {
+		return "", err
+	}
+	if !current {
+		return "", ErrMoved
+	}
 	update := c.store.WholeUpdate(loaded, row.CustomStatus)
 	if err := c.store.PlaceLarge(ctx, id, &update); err != nil {
 		return "", err

@@ -82,7 +82,7 @@ type QueueHealth struct {
 // WorkerReport is what a worker has left in the hub about itself.
 type WorkerReport struct {
 	WorkerHealth
-	// Age is how old the report is, by the service's clock and the worker's. Fresh says that it
+	// Age is how old the report is, by the service's clock. Fresh says that it
 	// tells about now; otherwise the worker has died, or cannot reach the hub.
 	Age   time.Duration
 	Fresh bool
@@ -96,8 +96,8 @@ type WaitingName struct {
 }
 
 // Health returns who owns the partitions of the hub and how they are, how full its queues are, and
-// what its workers report. It changes nothing. It takes two requests for each queue and one for
-// each worker that reports.
+// what its workers report. It changes nothing. It takes two requests for each queue and for each
+// worker that reports.
 func (h *Hub) Health(ctx context.Context) (*HubHealth, error) {
 	facts, err := h.facts(ctx)
 	if err != nil {
@@ -167,7 +167,7 @@ func (h *Hub) healthOf(facts *diagnosis.Hub) *HubHealth {
 	for i := range facts.Reports {
 		report := &facts.Reports[i]
 		health.Workers = append(health.Workers, WorkerReport{
-			WorkerHealth: workerHealthOf(report), Age: facts.Now.Sub(report.At), Fresh: facts.Fresh(report),
+			WorkerHealth: workerHealthOf(report), Age: facts.Now.Sub(report.Written), Fresh: facts.Fresh(report),
 		})
 	}
 	for _, name := range facts.Waiting() {

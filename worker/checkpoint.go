@@ -67,7 +67,7 @@ func (s *session) checkpoint(ctx context.Context, in *sorted, b before, out *tur
 	}
 	// 3. Status row. It must not fall behind for good: if it cannot be written, the messages stay.
 	if p.row != nil {
-		refer(p.row, s.stored.Payloads)
+		store.Refer(p.row, s.stored.Payloads)
 		if err := s.writeRow(ctx, *p.row, b.executionID); err != nil {
 			return err
 		}

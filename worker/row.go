@@ -30,16 +30,16 @@ func (s *session) rowUpdate(in *sorted, b before, out *turn.Outcome, now time.Ti
 	}
 	update := s.baseUpdate(out.State, out.CustomStatus)
 	if whole {
-		update.Start = rowStart(out.State.Started())
-		update.Status = statusOf(out.State)
+		update.Start = store.RowStart(out.State.Started())
+		update.Status = store.StatusOf(out.State)
 	}
 	if suspension != nil {
-		update.Status = statusOf(out.State)
+		update.Status = store.StatusOf(out.State)
 		reason := wire.SafeOutput(history.TextOr(suspension, ""))
 		update.Output = &reason
 	}
 	if out.Completed != nil {
-		completeUpdate(&update, out.Completed, now)
+		store.CompleteUpdate(&update, out.Completed, now)
 	}
 	return &update
 }
@@ -51,36 +51,6 @@ func (s *session) baseUpdate(state *history.State, customStatus *string) wire.In
 		LastUpdated:  events[len(events)-1].Head().Timestamp,
 		TaskHubName:  s.r.w.hub.Names.Hub(),
 		CustomStatus: customStatus,
-	}
-}
-
-func rowStart(started *history.ExecutionStarted) *wire.InstanceStart {
-	return &wire.InstanceStart{
-		Name: started.Name, Version: started.Version, Created: started.Timestamp, Tags: started.Tags,
-		Input: started.Input, Generation: started.Generation, ScheduledStart: started.ScheduledStart,
-	}
-}
-
-func completeUpdate(update *wire.InstanceUpdate, end *history.ExecutionCompleted, now time.Time) {
-	update.Status, update.Completed = end.Status, &now
-	switch end.Status {
-	case history.Completed:
-		update.Output = end.Result
-	case history.Failed:
-		update.Output = wire.FailedOutput(end.Result, end.Failure)
-	default:
-		reason := wire.SafeOutput(history.TextOr(end.Result, ""))
-		update.Output = &reason
-	}
-}
-
-// refer makes the row refer to payloads that went into blobs.
-func refer(update *wire.InstanceUpdate, payloads store.Payloads) {
-	if payloads.InputURL != "" && update.Start != nil {
-		update.Start.Input = &payloads.InputURL
-	}
-	if payloads.ResultURL != "" && update.Completed != nil {
-		update.Output = &payloads.ResultURL
 	}
 }
 
@@ -161,23 +131,11 @@ func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, prev
 // makeWhole adds what the first checkpoint of an execution writes to an update, so that a row can
 // be made of it.
 func (s *session) makeWhole(ctx context.Context, update *wire.InstanceUpdate) error {
-	update.Start = rowStart(s.stored.State.Started())
+	update.Start = store.RowStart(s.stored.State.Started())
 	if update.Status == "" {
-		update.Status = statusOf(s.stored.State)
+		update.Status = store.StatusOf(s.stored.State)
 	}
 	return s.r.w.hub.PlaceLarge(ctx, s.id, update)
-}
-
-// statusOf returns the status of an instance with the given history.
-func statusOf(state *history.State) history.Status {
-	switch {
-	case state.Completed() != nil:
-		return state.Completed().Status
-	case state.Suspended():
-		return history.Suspended
-	default:
-		return history.Running
-	}
 }
 
 // ours reports whether the status row is about an execution that this instance's history leads
@@ -225,7 +183,7 @@ func (s *session) repair(ctx context.Context) error {
 		return err
 	}
 	state := s.stored.State
-	want := statusOf(state)
+	want := store.StatusOf(state)
 	if s.row != nil && s.rowShows(want) {
 		return nil
 	}
@@ -241,13 +199,7 @@ func (s *session) repair(ctx context.Context) error {
 		return fmt.Errorf("repair status of instance %q: %w", s.id, store.ErrRefused)
 	}
 	s.r.log.Warn("status row fell behind the history; repaired", "instance", s.id, "status", want)
-	update := s.baseUpdate(state, s.customStatus())
-	update.Start, update.Status = rowStart(state.Started()), want
-	if end := state.Completed(); end != nil {
-		completeUpdate(&update, end, end.Timestamp)
-	}
-	refer(&update, s.stored.Payloads)
-	return s.writeRow(ctx, update, "")
+	return s.writeRow(ctx, s.r.w.hub.WholeUpdate(s.stored, s.customStatus()), "")
 }
 
 // rowShows reports whether the status row says what the history does.

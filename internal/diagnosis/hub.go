@@ -14,6 +14,8 @@ import (
 const (
 	// ReportFresh is how old a report may be that tells about now.
 	ReportFresh = 3 * time.Minute
+	// reportLag is how much newer a report may be than the time of its writing that was read first.
+	reportLag = time.Minute
 	// reportDead is how old a report is whose worker is not coming back.
 	reportDead = 24 * time.Hour
 	// clockTolerance is how far clocks may be apart without harm, as everywhere in the engine.
@@ -78,7 +80,7 @@ func (h *Hub) Report(worker string) *store.Report {
 }
 
 // Fresh reports whether a report tells about now.
-func (h *Hub) Fresh(r *store.Report) bool { return h.Now.Sub(r.At) < ReportFresh }
+func (h *Hub) Fresh(r *store.Report) bool { return h.Now.Sub(r.Written) < ReportFresh }
 
 // Lease returns the lease of a partition, nil if there is none.
 func (h *Hub) Lease(id string) *partition.Lease {
@@ -127,7 +129,7 @@ func (h *Hub) Findings() []Finding {
 	if h.Poison > 0 {
 		found = append(found, Finding{
 			Code: Poison, Severity: Warning,
-			Text: fmt.Sprintf("%d messages could not be worked on and were moved aside; see durafleet poison list", h.Poison),
+			Text: plural(h.Poison, "message") + " that could not be worked on moved aside; see durafleet poison list",
 		})
 	}
 	return append(found, h.deadReports()...)
@@ -287,8 +289,8 @@ func (h *Hub) strays() []Finding {
 		if len(evidence) > 0 {
 			found = append(found, Finding{
 				Code: WrongQueue, Severity: Warning, Partition: queue, Evidence: evidence,
-				Text: fmt.Sprintf("%d messages are in queue %s although their instances belong elsewhere: "+
-					"their sender counts partitions differently", len(evidence), queue),
+				Text: fmt.Sprintf("%s in queue %s for instances that belong elsewhere: their sender counts partitions differently",
+					plural(len(evidence), "message"), queue),
 			})
 		}
 	}
@@ -321,8 +323,9 @@ func (h *Hub) clocks() []Finding {
 			"its renewal of partition %s is dated %s and was written at %s", lease.ID, when(lease.LastRenewal), when(lease.Written)))
 	}
 	for _, report := range h.Reports {
-		if ahead := report.At.Sub(h.Now); ahead > clockTolerance {
-			add("worker "+report.WorkerID, ahead, fmt.Sprintf("its report is dated %s and it is %s", when(report.At), when(h.Now)))
+		// The time of writing may be that of the report before.
+		if off := report.At.Sub(report.Written); off.Abs() > reportLag+clockTolerance {
+			add("worker "+report.WorkerID, off, fmt.Sprintf("its report is dated %s and was written at %s", when(report.At), when(report.Written)))
 		}
 	}
 	return found
@@ -331,7 +334,7 @@ func (h *Hub) clocks() []Finding {
 func (h *Hub) deadReports() []Finding {
 	var dead []string
 	for i := range h.Reports {
-		if h.Now.Sub(h.Reports[i].At) > reportDead {
+		if h.Now.Sub(h.Reports[i].Written) > reportDead {
 			dead = append(dead, h.Reports[i].WorkerID)
 		}
 	}
@@ -340,7 +343,7 @@ func (h *Hub) deadReports() []Finding {
 	}
 	return []Finding{{
 		Code: DeadReport, Severity: Note, Evidence: []string{"workers " + list(dead)},
-		Text:   fmt.Sprintf("%d workers died more than a day ago and left their health reports", len(dead)),
+		Text:   plural(len(dead), "worker") + " died more than a day ago and left health reports",
 		Repair: Repair{Kind: DeleteReports, Names: dead},
 	}}
 }

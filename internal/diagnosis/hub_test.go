@@ -22,7 +22,7 @@ func healthy() *diagnosis.Hub {
 		}},
 		ControlQueues: []string{"h-control-00"},
 		Reports: []store.Report{{
-			WorkerID: "a", At: noon.Add(-30 * time.Second), Started: noon.Add(-time.Hour),
+			WorkerID: "a", At: noon.Add(-30 * time.Second), Written: noon.Add(-30 * time.Second), Started: noon.Add(-time.Hour),
 			Partitions: []store.ReportPartition{{ID: "h-control-00", Since: noon.Add(-time.Hour), LastPolled: noon.Add(-31 * time.Second)}},
 		}},
 		Looks: map[string]diagnosis.Look{"h-control-00": {Whole: true}},
@@ -48,7 +48,8 @@ func TestHub_Findings(t *testing.T) {
 			h.Reports[0].Partitions[0].LastPolled, h.Reports[0].Partitions[0].Since = time.Time{}, noon.Add(-time.Minute)
 		}, "", ""},
 		{"old report", func(h *diagnosis.Hub) {
-			h.Reports[0].At, h.Reports[0].Partitions[0].LastPolled = noon.Add(-10*time.Minute), noon.Add(-20*time.Minute)
+			h.Reports[0].At, h.Reports[0].Written = noon.Add(-10*time.Minute), noon.Add(-10*time.Minute)
+			h.Reports[0].Partitions[0].LastPolled = noon.Add(-20 * time.Minute)
 		}, "", ""},
 		{"no report", func(h *diagnosis.Hub) { h.Reports = nil }, "", ""},
 		{"queue missing", func(h *diagnosis.Hub) { h.ControlQueues = []string{} }, diagnosis.PartitionCount, "1 partitions by its table and 0"},
@@ -66,11 +67,14 @@ func TestHub_Findings(t *testing.T) {
 		{"reserved by another clock", func(h *diagnosis.Hub) {
 			h.Leases[0].NextOwner, h.Leases[0].Written = "b", noon.Add(2*time.Minute)
 		}, "", ""},
-		{"reporter's clock", func(h *diagnosis.Hub) { h.Reports[0].At = noon.Add(2 * time.Minute) }, diagnosis.ClockOff, "2m0s ahead"},
+		{"reporter's clock", func(h *diagnosis.Hub) {
+			h.Reports[0].At = noon.Add(-5 * time.Minute)
+			h.Reports[0].Partitions[0].LastPolled = h.Reports[0].At
+		}, diagnosis.ClockOff, "worker a is 4m30s behind"},
 		{"poison", func(h *diagnosis.Hub) { h.Poison = 2 }, diagnosis.Poison, "2 messages"},
 		{"dead worker", func(h *diagnosis.Hub) {
-			h.Reports = append(h.Reports, store.Report{WorkerID: "b", At: noon.Add(-25 * time.Hour)})
-		}, diagnosis.DeadReport, "1 workers"},
+			h.Reports = append(h.Reports, store.Report{WorkerID: "b", At: noon.Add(-25 * time.Hour), Written: noon.Add(-25 * time.Hour)})
+		}, diagnosis.DeadReport, "1 worker died"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -92,8 +96,8 @@ func TestHub_WaitingNamesOverWorkers(t *testing.T) {
 	name := store.ReportName{Kind: "activity", Name: "N", Count: 3, Since: noon.Add(-time.Hour), LastSeen: noon.Add(-time.Minute)}
 	h.Reports[0].Unknown = []store.ReportName{name}
 	name.Since, name.LastSeen = noon.Add(-2*time.Hour), noon
-	h.Reports = append(h.Reports, store.Report{WorkerID: "b", At: noon, Unknown: []store.ReportName{name}},
-		store.Report{WorkerID: "dead", At: noon.Add(-time.Hour), Unknown: []store.ReportName{name}})
+	h.Reports = append(h.Reports, store.Report{WorkerID: "b", At: noon, Written: noon, Unknown: []store.ReportName{name}},
+		store.Report{WorkerID: "dead", Written: noon.Add(-time.Hour), Unknown: []store.ReportName{name}})
 	waiting := h.Waiting()
 	if len(waiting) != 1 || waiting[0].Count != 6 || len(waiting[0].Workers) != 2 ||
 		!waiting[0].Since.Equal(noon.Add(-2*time.Hour)) || !waiting[0].LastSeen.Equal(noon) {

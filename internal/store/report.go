@@ -25,6 +25,9 @@ type Report struct {
 	Running    []ReportActivity  `json:"running,omitempty"`
 	Activities int               `json:"activities"`
 	Buffered   int               `json:"buffered"`
+
+	// Written is when the report, or the one before it, was stored, by the service's clock.
+	Written time.Time `json:"-"`
 }
 
 // ReportPartition is a partition that the worker owns.
@@ -112,14 +115,18 @@ func (h *Hub) Reports(ctx context.Context) ([]Report, error) {
 	}
 	found := make([]*Report, len(names))
 	err = h.each(ctx, len(names), func(ctx context.Context, i int) error {
-		data, err := h.Account.Blobs.GetBlob(ctx, h.Names.Workers(), names[i], maxReport)
+		written, err := h.Account.Blobs.BlobTime(ctx, h.Names.Workers(), names[i])
+		var data []byte
+		if err == nil {
+			data, err = h.Account.Blobs.GetBlob(ctx, h.Names.Workers(), names[i], maxReport)
+		}
 		if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrTooLarge) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read worker report %s: %w", names[i], err)
 		}
-		r := &Report{}
+		r := &Report{Written: written}
 		if json.Unmarshal(data, r) == nil && r.WorkerID != "" {
 			found[i] = r
 		}

@@ -40,6 +40,10 @@ func TestReports(t *testing.T) {
 		if err != nil || len(found) != 2 {
 			t.Fatalf("reports %v, %v", found, err)
 		}
+		if age := time.Since(found[1].Written); age < 0 || age > time.Minute {
+			t.Errorf("written %v ago", age)
+		}
+		found[1].Written = time.Time{}
 		if diff := cmp.Diff(a, found[1]); diff != "" {
 			t.Error(diff)
 		}

@@ -69,6 +69,13 @@ func withHub(t *testing.T) *bench {
 func withWorker(t *testing.T) *bench {
 	t.Helper()
 	b := withHub(t)
+	runWorker(t, b)
+	return b
+}
+
+// runWorker runs a worker on the hub of the bench until the test ends.
+func runWorker(t *testing.T, b *bench) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	var group run.Group
 	group.Go(ctx, "test: worker", func(ctx context.Context) {
@@ -78,7 +85,6 @@ func withWorker(t *testing.T) *bench {
 		}
 	})
 	t.Cleanup(func() { stop(); group.Wait() })
-	return b
 }
 
 func (b *bench) runIn(ctx context.Context, arguments ...string) result {
