@@ -39,7 +39,13 @@ type plan struct {
 func (s *session) checkpoint(ctx context.Context, in *sorted, b before, out *turn.Outcome) error {
 	replaced := b.fresh || out.Replaced
 	p := s.plan(in, b, out, replaced)
-
+	// The version of the row has to be from before the turn is stored, or a later turn of another
+	// worker could be written over. A child's first turn finds no row.
+	if p.row != nil && s.row == nil && (p.row.Start == nil || b.executionID != "") {
+		if err := s.readRow(ctx); err != nil {
+			return err
+		}
+	}
 	// 1. Messages. None of them is in the history yet, so on a failure all can be taken back.
 	sent, err := s.r.w.hub.SendAll(ctx, p.puts)
 	if err != nil {
@@ -119,7 +125,8 @@ func (s *session) plan(in *sorted, b before, out *turn.Outcome, replaced bool) *
 	}
 	if replaced {
 		p.history.FirstRow, p.orphans = 0, b.blobs
-		p.history.Replaced = append(slices.Clone(p.history.Replaced), formerOf(in, b, out)...)
+		former := append(slices.Clone(p.history.Replaced), formerOf(in, b, out)...)
+		p.history.Replaced = former[max(0, len(former)-wire.MaxReplaced):]
 	}
 	if in.start != nil {
 		p.history.Started = in.start.InsertedOn

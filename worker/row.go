@@ -80,52 +80,59 @@ func sameText(a, b *string) bool {
 const maxRowAttempts = 5
 
 // writeRow merges an update into the status row as long as the row is about this execution or
-// the one it follows; previous is that one's id. A row that names another execution belongs to a
-// newer start and is left alone; so is one that was purged.
+// the one it follows; previous is that one's id. The session knows the row as it was before the turn
+// was stored, or that there was none. A row that names another execution belongs to a newer start
+// and is left alone; so are one that was purged, and one that shows a later turn.
 func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, previous string) error {
 	if err := s.r.w.hub.PlaceLarge(ctx, s.id, &update); err != nil {
 		return err
 	}
-	columns := update.Encode()
-	known := s.row != nil
 	for range maxRowAttempts {
 		etag := storage.ETag("")
 		if s.row != nil {
 			etag = s.row.ETag
-		}
-		if known || update.Start != nil && previous == "" {
-			written, err := s.r.w.hub.UpdateInstance(ctx, s.id, columns, etag)
-			if err == nil {
-				s.noteRow(update, written)
-				return nil
-			}
-			if !storage.LostRace(err) {
-				return err
-			}
-		}
-		gone := s.row != nil
-		if err := s.readRow(ctx); err != nil {
-			return err
-		}
-		switch {
-		case s.row == nil && gone:
-			s.r.log.Info("instance was purged; its status is not written", "instance", s.id)
-			return nil
-		case s.row != nil && !s.ours(previous):
-			if current, err := s.behind(ctx); err != nil || !current {
-				s.r.log.Info("status row belongs to another start; left alone", "instance", s.id, "execution", s.row.ExecutionID)
-				return err
-			}
-		case s.row == nil && update.Start == nil:
+		} else if update.Start == nil {
 			// The checkpoint that began the execution was cut off before its row.
 			if err := s.makeWhole(ctx, &update); err != nil {
 				return err
 			}
-			columns = update.Encode()
 		}
-		known = true
+		written, err := s.r.w.hub.UpdateInstance(ctx, s.id, update.Encode(), etag)
+		if err == nil {
+			s.noteRow(update, written)
+			return nil
+		}
+		if !storage.LostRace(err) {
+			return err
+		}
+		if due, err := s.stillDue(ctx, previous); err != nil || !due {
+			return err
+		}
 	}
 	return fmt.Errorf("write status of instance %q: it changed %d times in a row", s.id, maxRowAttempts)
+}
+
+// stillDue reads the status row that has changed and reports whether it is still for this turn to
+// write.
+func (s *session) stillDue(ctx context.Context, previous string) (bool, error) {
+	if err := s.readRow(ctx); err != nil {
+		return false, err
+	}
+	switch {
+	case s.row == nil:
+		s.r.log.Info("instance was purged; its status is not written", "instance", s.id)
+		return false, nil
+	case s.row.HasGeneration && !s.ours(previous):
+		s.r.log.Info("status row belongs to another start; left alone", "instance", s.id, "execution", s.row.ExecutionID)
+		return false, nil
+	}
+	// Whoever wrote it may have gone on from our turn. The row was read before the history is looked
+	// at: if that is ours still, the row is behind it.
+	current, err := s.r.w.hub.Current(ctx, s.id, s.stored.ETag)
+	if err == nil && !current {
+		s.r.log.Info("another worker has gone on; the status is left to it", "instance", s.id)
+	}
+	return current, err
 }
 
 // makeWhole adds what the first checkpoint of an execution writes to an update, so that a row can
@@ -163,17 +170,6 @@ func (s *session) noteRow(update wire.InstanceUpdate, etag storage.ETag) {
 		}
 	}
 	s.row = &row
-	s.stored.Replaced = nil // the row names the current execution now
-}
-
-// behind reports whether the status row is that of a child whose history has gone on from it. No
-// client starts a child, so an execution that this history does not know is a former one, unless
-// the history itself is not the latest any more.
-func (s *session) behind(ctx context.Context) (bool, error) {
-	if s.row.HasGeneration {
-		return false, nil
-	}
-	return s.r.w.hub.Current(ctx, s.id, s.stored.ETag)
 }
 
 // repair brings the status row into line with the stored history, if it is about the same
