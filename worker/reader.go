@@ -263,14 +263,18 @@ func (r *reader) finish() {
 	}
 }
 
-// processed reduces the list of processed messages of a loaded history to those that may still
-// be delivered.
+// keptProcessed is how many processed messages an instance remembers although they were deleted: a
+// client whose request was repeated may have put one message into the queue twice.
+const keptProcessed = 100
+
+// processed reduces the list of processed messages of a loaded history to the last ones and those
+// that may still be delivered.
 func (r *reader) processed(stored []string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var left []string
-	for _, id := range stored {
-		if r.unconfirmed[id] || !r.settled && !r.w.confirmed.has(id) {
+	for i, id := range stored {
+		if i >= len(stored)-keptProcessed || r.unconfirmed[id] || !r.settled && !r.w.confirmed.has(id) {
 			left = append(left, id)
 		}
 	}

@@ -144,8 +144,8 @@ func TestH7_EventOnce(t *testing.T) {
 			return kinds(eventsOf(t, w, instance.ID()))[history.KindEventRaised] == 3
 		})
 		w.DrainedWithin(soon)
-		// The list shrinks when deletions are confirmed: what is left is the last event's own.
-		if got := len(w.Sentinel(instance.ID()).Processed); got != 1 {
+		// The last ones are remembered although they are deleted: each may have been put twice.
+		if got := len(w.Sentinel(instance.ID()).Processed); got != 3 {
 			t.Errorf("the sentinel remembers %d messages", got)
 		}
 		raise(t, w, instance.ID(), ctlNumber, 4)
@@ -191,25 +191,28 @@ func TestH7_EventOnceAfterTakeOver(t *testing.T) {
 func TestH7_ListShrinksAfterTakeOver(t *testing.T) {
 	t.Parallel()
 	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
-		const rounds = 6
-		instance := launch(t, w, ctlCollect, 3*rounds)
+		const rounds, each, kept = 4, 60, 100
+		instance := launch(t, w, ctlCollect, each*rounds)
 		for round := range rounds {
 			member := w.Start(lazyOptions(), ctlCollect.With(collectNumbers))
 			reach(t, w, instance.ID(), history.Running)
-			for i := range 3 {
-				raise(t, w, instance.ID(), ctlNumber, 3*round+i)
-				w.DrainedWithin(soon)
-				pass(t, w, 20*time.Minute) // now nothing of the former owner can come any more
+			for i := range each {
+				if i == each-1 {
+					w.DrainedWithin(soon)
+					pass(t, w, 20*time.Minute) // now nothing of the former owner can come any more
+				}
+				raise(t, w, instance.ID(), ctlNumber, each*round+i)
 			}
+			w.DrainedWithin(soon)
 			if round == rounds-1 {
 				break
 			}
-			if got := len(w.Sentinel(instance.ID()).Processed); got != 1 {
+			if got := len(w.Sentinel(instance.ID()).Processed); got > kept+1 {
 				t.Errorf("round %d: the sentinel remembers %d messages", round, got)
 			}
 			check(t, member.Stop())
 		}
-		if got := resultOf(t, w, instance); len(got) != 3*rounds {
+		if got := resultOf(t, w, instance); len(got) != each*rounds {
 			t.Errorf("the events are %v", got)
 		}
 	})
