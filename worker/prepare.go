@@ -51,7 +51,7 @@ func (s *sorted) doubtful() bool {
 func (s *session) facts() *facts {
 	return &facts{
 		stored: s.stored, row: s.row, replaced: s.replaced,
-		visibility: s.r.w.opts.Visibility,
+		visibility: s.r.w.opts.Visibility, now: s.r.w.hub.Now(),
 		processed: func(activityID string) bool {
 			return slices.Contains(s.stored.Processed, activityID) || s.r.w.confirmed.has(activityID)
 		},
@@ -91,10 +91,15 @@ func (s *session) load(ctx context.Context, batch []*held) error {
 		return s.readRow(ctx)
 	}
 	never, ended := s.stored.State.Started() == nil && s.row == nil, s.stored.State.Completed() != nil
-	if start == nil && (never || ended && slices.ContainsFunc(batch, toInstance)) {
+	if start == nil && (never || ended && slices.ContainsFunc(batch, toInstance) || slices.ContainsFunc(batch, s.hopeless)) {
 		return s.readRow(ctx) // the instance may be about to start
 	}
 	return nil
+}
+
+// hopeless reports that a message is about to be dropped because its execution is not the current one.
+func (s *session) hopeless(h *held) bool {
+	return h.DequeueCount >= patience && !toInstance(h) && !sameID(h.Content.Target.ExecutionID, s.stored.ExecutionID)
 }
 
 // toInstance reports whether a message is for whatever execution of its instance is current.

@@ -16,6 +16,7 @@ type facts struct {
 	replaced map[string]bool
 	// visibility is how long a message is hidden when it is taken.
 	visibility time.Duration
+	now        time.Time
 	// processed says whether the event of a message has taken effect, by the message's id. A client
 	// whose request was repeated may have put one message into the queue twice.
 	processed func(activityID string) bool
@@ -46,8 +47,13 @@ const (
 func isEntity(instanceID string) bool { return strings.HasPrefix(instanceID, "@") }
 
 // patience is how many deliveries a message without a visible purpose gets before it is deleted.
-// With growing delays that is longer than any message stays hidden.
+// With growing delays that takes about a minute.
 const patience = 6
+
+// longPatience is how old a message has to be, besides, before it is deleted because its execution
+// has not begun: the start may have been taken by a worker that crashed after its first turn had sent
+// what this message answers, and .NET workers hide what they take for 5 minutes.
+const longPatience = 6 * time.Minute
 
 // startPatience is how many deliveries a start without a status row gets, about 17 minutes.
 const startPatience = 10
@@ -153,7 +159,7 @@ func (f *facts) judgeWithoutHistory(h *held) (verdict, string) {
 		return drop, "the instance ended before it began"
 	case f.row != nil && f.row.Status == history.Pending && toInstance(h):
 		return f.judgeBeforeStart(h)
-	case h.DequeueCount < patience:
+	case h.DequeueCount < patience, !toInstance(h) && !f.outlived(h):
 		return later, "there is no such instance yet"
 	default:
 		return drop, "there is no such instance"
@@ -177,16 +183,28 @@ func (f *facts) judgeBeforeStart(h *held) (verdict, string) {
 	return later, "the instance has not started yet"
 }
 
+// outlived reports that a message has waited for so long that what it waits for cannot come any more.
+func (f *facts) outlived(h *held) bool {
+	since := h.InsertedOn
+	if due := dueAt(h.Content.Event); due.After(since) {
+		since = due
+	}
+	return h.DequeueCount >= patience && f.now.Sub(since) >= longPatience
+}
+
 // judgeForeign decides on a message for an execution that is not the current one: either it is
 // over, or a write that would make it current is still on its way.
 func (f *facts) judgeForeign(h *held) (verdict, string) {
+	target := h.Content.Target.ExecutionID
 	switch {
-	case f.left(h.Content.Target.ExecutionID),
-		h.InsertedOn.Add(clockTolerance).Before(f.stored.State.Started().Timestamp),
-		h.DequeueCount >= patience:
+	case f.left(target), h.InsertedOn.Add(clockTolerance).Before(f.stored.State.Started().Timestamp):
 		return drop, "its execution is over"
-	default:
+	case h.DequeueCount < patience:
 		return later, "its execution is not the current one"
+	case rowIs(f.row, target) && f.row.Status == history.Pending, f.stored.State.Completed() != nil && !f.outlived(h):
+		return later, "its execution has not begun"
+	default:
+		return drop, "its execution is over"
 	}
 }
 
@@ -373,7 +391,8 @@ func (f *facts) judgeBeside(h, start *held, before bool) (verdict, string) {
 			return drop, "the start came twice"
 		}
 		return later, "another start comes first"
-	case target == "" && before && f.stored.State.Started() != nil:
+	case target == "" && before && f.stored.State.Started() != nil,
+		isOrder(h.Content.Event) && h.InsertedOn.Before(start.InsertedOn):
 		return drop, "it was meant for the execution before"
 	case target == "":
 		return apply, ""
