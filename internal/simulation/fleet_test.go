@@ -17,6 +17,7 @@ var (
 	seedFlag    = flag.Uint64("seed", 1, "the first seed")
 	workersFlag = flag.Int("workers", runtime.GOMAXPROCS(0), "how many seeds to run at a time")
 	faultsFlag  = flag.String("faults", "", "faults: none, all, or a list such as lost-reply,crash-after=0.01; \"\" leaves them to the seeds")
+	goOnFlag    = flag.Bool("go-on", false, "go on after a seed has failed, and tell no stories")
 	storyFlag   = flag.Bool("story", false, "print the whole trace of each seed")
 )
 
@@ -70,7 +71,11 @@ func TestFleet(t *testing.T) {
 				if *storyFlag {
 					t.Log(r.trace)
 				}
-				if len(r.failures) > 0 {
+				switch {
+				case len(r.failures) == 0:
+				case *goOnFlag:
+					t.Errorf("seed %d fails after %d steps:\n%s", r.seed, r.steps, strings.Join(r.failures, "\n"))
+				default:
 					failed.Store(true)
 					report(t, r, forced)
 				}

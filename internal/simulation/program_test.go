@@ -26,7 +26,7 @@ const (
 	opFan     opKind = "fan"     // N activities at once
 	opSleep   opKind = "sleep"   // a timer
 	opWait    opKind = "wait"    // N events of the name Key
-	opRace    opKind = "race"    // an event of the name Key against a timer
+	opRace    opKind = "race"    // an event of the name Key, which begins with r, against a timer
 	opChild   opKind = "child"   // Ops as a child
 	opBranch  opKind = "branch"  // Ops as two children at once, with an activity beside them
 	opDetach  opKind = "detach"  // Ops as a detached child, which is sent an event
@@ -341,6 +341,9 @@ func (g *generator) op(depth int) op {
 		if depth > 0 && (o.Kind == opWait || o.Kind == opRace) || depth > 1 && family {
 			o.Kind = ""
 		}
+	}
+	if o.Kind == opRace {
+		o.Key = "r" + o.Key
 	}
 	switch o.Kind {
 	case opCall:
