@@ -48,6 +48,11 @@ func inData(err error) bool {
 // unreadable settles a message that cannot be decoded: it comes again, with growing pauses, since a
 // payload that is missing may still be on its way, and is moved in the end.
 func (w *Worker) unreadable(ctx context.Context, h *held) {
+	if errors.Is(h.Err, storage.ErrNotFound) && h.DequeueCount >= patience && w.outlasted(ctx, h) {
+		w.opts.Logger.Info("message dropped: its instance was purged, and its payload with it", "queue", h.Queue, "message", h.ID)
+		h.remove(ctx)
+		return
+	}
 	if inData(h.Err) && h.DequeueCount >= w.opts.MaxDeliveries {
 		w.quarantine(ctx, h, h.Err, nil)
 		return
@@ -56,6 +61,21 @@ func (w *Worker) unreadable(ctx context.Context, h *held) {
 	w.opts.Logger.Warn("unreadable message; put back", "queue", h.Queue, "message", h.ID,
 		"deliveries", h.DequeueCount, "error", h.Err, "delay", delay)
 	h.putBack(ctx, delay)
+}
+
+// outlasted reports that the instance which the payload blob of a message is named for was purged
+// since the message was put.
+func (w *Worker) outlasted(ctx context.Context, h *held) bool {
+	id := h.Blob[:max(0, strings.LastIndexByte(h.Blob, '/'))]
+	row, err := w.hub.ReadInstance(ctx, id, false)
+	switch {
+	case err == nil:
+		return h.InsertedOn.Add(clockTolerance).Before(row.Created)
+	case !errors.Is(err, storage.ErrNotFound):
+		return false // it is asked again
+	}
+	current, err := w.hub.CurrentExecution(ctx, id)
+	return err == nil && current == ""
 }
 
 // condemn moves those messages of a batch that failed for good, and returns the others.
