@@ -231,9 +231,10 @@ func (c *checker) purgeAll(client *taskhub.Client, rows []storage.Row) {
 			c.w.fail("after all was purged, %d rows are left in %s, %v", len(left), table, err)
 		}
 	}
-	// An account without large payloads has no container for them.
-	blobs, _ := c.w.raw.Blobs.ListBlobs(c.w.background, c.w.names.LargeMessages(), "")
-	if len(blobs) > 0 {
-		c.w.fail("after all was purged, payload blobs are left: %q", blobs)
+	for _, container := range []string{c.w.names.LargeMessages(), c.w.names.Poison()} {
+		blobs, _ := c.w.raw.Blobs.ListBlobs(c.w.background, container, "") // there is no container before it is used
+		if len(blobs) > 0 {
+			c.w.fail("after all was purged, %s holds %q", container, blobs)
+		}
 	}
 }
