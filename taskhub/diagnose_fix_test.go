@@ -17,7 +17,7 @@ import (
 // of the instance has to send it again.
 func TestDiagnose_ActivityLost(t *testing.T) {
 	t.Parallel()
-	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
+	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
 		w.StartHooked(loses(1, "TaskScheduledEvent", "DxAdd"), nil, dxAll()...)
 		instance := dxStart(t, w, dxCall)
 		dxReach(t, w, instance.ID(), history.Running)

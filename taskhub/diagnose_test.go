@@ -52,6 +52,43 @@ func TestDiagnose_BusyHubHasNoFindings(t *testing.T) {
 	})
 }
 
+// The same with requests that take their time.
+func TestDiagnose_BusyHubOnAzurite(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("needs real time; -short is set")
+	}
+	fleettest.Real(t, false, func(t *testing.T, w *fleettest.World) {
+		for range 2 {
+			w.Start(&worker.Options{AcquireInterval: time.Second}, append(dxOrchestrations(), dxActivities()[0])...)
+		}
+		w.Eventually(time.Minute, "the partitions are shared out", func() bool {
+			health, err := w.Hub.Health(w.Context())
+			check(t, err)
+			owners := map[string]int{}
+			for _, p := range health.Partitions {
+				if p.State == taskhub.PartitionOwned && p.NextOwner == "" {
+					owners[p.Owner]++
+				}
+			}
+			return owners["worker-1"] == 2 && owners["worker-2"] == 2
+		})
+		kinds := []orchestration.Orchestrator[int, int]{dxCall, dxParent, dxTimer, dxWait, dxCall, dxParent}
+		looks := 0
+		for began := time.Now(); time.Since(began) < 5*time.Second; looks++ {
+			id := fmt.Sprintf("busy-%d", looks)
+			dxStart(t, w, kinds[looks%len(kinds)], taskhub.InstanceID(id))
+			for back := range min(looks+1, 6) {
+				dxNone(t, "look", dxDiagnose(t, w, fmt.Sprintf("busy-%d", looks-back)).Findings)
+			}
+		}
+		found, err := w.Client.Doctor(w.Context(), nil)
+		check(t, err)
+		dxNone(t, "the hub", found.Findings)
+		t.Logf("%d instances", looks)
+	})
+}
+
 // Requests are made between any two steps of a worker, and of an activity: a diagnosis may see
 // every state in between.
 func TestDiagnose_NoFindingsBetweenSteps(t *testing.T) {
@@ -344,5 +381,48 @@ func TestDoctor_QueuesAndReports(t *testing.T) {
 		if len(health.Workers) != 1 || !health.Workers[0].Fresh || len(health.Silent) != 0 {
 			t.Errorf("workers %+v", health.Workers)
 		}
+	})
+}
+
+// Workers that leave no reports, as .NET's, are named; nothing is concluded from their silence.
+func TestHealth_SilentWorkers(t *testing.T) {
+	t.Parallel()
+	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
+		m := w.Start(&worker.Options{NoHealthReports: true}, dxAll()...)
+		dxStart(t, w, dxWait, taskhub.InstanceID("one"))
+		dxPass(w, 20*time.Minute)
+		health, err := w.Hub.Health(w.Context())
+		check(t, err)
+		if len(health.Workers) != 0 || len(health.Silent) != 1 || health.Silent[0] != m.ID() || len(health.Findings) != 0 {
+			t.Errorf("health %+v", health)
+		}
+		for _, p := range health.Partitions {
+			if p.State != taskhub.PartitionOwned || p.Owner != m.ID() || !p.LastPolled.IsZero() || p.LeaseAge > 15*time.Second {
+				t.Errorf("partition %+v", p)
+			}
+		}
+		dxNone(t, "the instance", dxDiagnose(t, w, "one").Findings)
+	})
+}
+
+func TestDiagnose_Held(t *testing.T) {
+	t.Parallel()
+	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
+		m := w.Start(nil, dxAll()...)
+		dxStart(t, w, dxTimer, taskhub.InstanceID("held"))
+		dxReach(t, w, "held", history.Running)
+		check(t, m.Stop())
+		w.Start(nil, dxTimer.With(func(ctx *orchestration.Context, n int) (int, error) {
+			return orchestration.CallActivity(ctx, dxAdd, n).Await()
+		}))
+		check(t, w.Client.Suspend(w.Context(), "held", ""))
+		dxPass(w, 2*time.Minute)
+		f := dxOnly(t, dxDiagnose(t, w, "held").Findings, taskhub.CodeHeld)
+		if f.Severity != taskhub.SeverityError || !strings.Contains(strings.Join(f.Evidence, ""), "DxAdd") {
+			t.Errorf("finding %+v", f)
+		}
+		found, err := w.Client.Doctor(w.Context(), nil)
+		check(t, err)
+		dxOnly(t, found.Findings, taskhub.CodeHeld)
 	})
 }

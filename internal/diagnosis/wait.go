@@ -206,7 +206,7 @@ func (x *examination) waitChild(e *history.SubOrchestrationCreated, missing *los
 			Evidence: []string{"queue " + x.Queue + " was seen as a whole and does not hold the answer"},
 		})
 	case !child.Exists && child.Queue != "" && x.Steady && x.whole(child.Queue) && x.whole(x.Queue):
-		wait.Text = text + ", in vain: it was never started"
+		wait.Text = text + ", in vain: it was never started, or was purged"
 		missing.others = append(missing.others, e.EventID)
 		missing.evidence = append(missing.evidence, fmt.Sprintf(
 			"child %q (call %d): nothing is stored about it, and queue %s was seen as a whole and does not hold its start", e.InstanceID, e.EventID, child.Queue))

@@ -21,7 +21,9 @@ func TestAgain_IsTheSame(t *testing.T) {
 	t.Parallel()
 	binding := againRoot.With(func(ctx *orchestration.Context, n int) (int, error) {
 		a := orchestration.CallActivityByName(ctx, "A", n, orchestration.Tags{"k": "v"})
-		orchestration.StartDetached(ctx, againChild, n)
+		if _, err := orchestration.StartDetached(ctx, againChild, n); err != nil {
+			return 0, err
+		}
 		b := orchestration.CallSubOrchestration(ctx, againChild, n+1)
 		timer := ctx.Timer(time.Hour)
 		if _, err := timer.Await(); err != nil {
