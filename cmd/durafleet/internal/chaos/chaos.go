@@ -60,13 +60,11 @@ func Run(ctx context.Context, opts *Options) (*Report, error) {
 
 // runIn starts the parts, from the ground up, lets them run, and ends them the other way round.
 func runIn(ctx context.Context, opts *Options, out *screen, fail context.CancelCauseFunc) (report *Report, err error) {
-	dir := ""
-	if !opts.Soak { // which does not restart Azurite, and needs its speed
-		if dir, err = os.MkdirTemp("", "durafleet-chaos-"); err != nil {
-			return nil, fmt.Errorf("directory for Azurite's data: %w", err)
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	dir, err := os.MkdirTemp("", "durafleet-chaos-")
+	if err != nil {
+		return nil, fmt.Errorf("directory for Azurite's data: %w", err)
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	emulator, err := launchEmulator(ctx, dir, func(text string) { out.say("%s", text) }, fail)
 	if err != nil {
 		return nil, err

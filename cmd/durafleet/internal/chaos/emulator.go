@@ -24,7 +24,8 @@ type emulator struct {
 	stopped bool // on purpose
 }
 
-// launchEmulator starts Azurite. Without a directory its data is in memory.
+// launchEmulator starts Azurite on a directory. With its data in memory it could not be restarted,
+// and after some ten thousand messages it would answer nobody for a minute while it sweeps them.
 func launchEmulator(ctx context.Context, dir string, progress func(string), fail context.CancelCauseFunc) (*emulator, error) {
 	options := &azurite.Options{Location: dir, Progress: progress}
 	for _, port := range []*int{&options.BlobPort, &options.QueuePort, &options.TablePort} {

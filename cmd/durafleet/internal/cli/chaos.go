@@ -33,9 +33,9 @@ waits for the save. When the time is over, all instances have to end, with the r
 event has to count exactly once; the queues have to run empty; and after a purge of everything, nothing may be
 left over. The exit code is 1 if anything is wrong.
 
-With --soak no fault happens. Azurite keeps its data in memory, the workers have their default settings, and
-what they hold of memory, goroutines and open files when they are idle has to be the same at the end as after
-the first twentieth of the instances.
+With --soak no fault happens. The workers have their default settings, and what they hold of memory, goroutines
+and open files when they are idle must not have grown at the end, compared with what it was after the first
+twentieth of the instances.
 
 It needs Node.js, for Azurite, and leaves no process behind.`,
 		Args: exactly(),
