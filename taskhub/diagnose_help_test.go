@@ -30,6 +30,7 @@ var (
 	dxWait   = orchestration.Declare[int, int]("DxWait")
 	dxMixed  = orchestration.Declare[int, int]("DxMixed")
 	dxAgain  = orchestration.Declare[int, int]("DxAgain")
+	dxBrief  = orchestration.Declare[int, int]("DxBrief")
 	dxLarge  = orchestration.Declare[string, string]("DxLarge")
 )
 
@@ -55,6 +56,17 @@ func dxOrchestrations() []worker.Binding {
 			return n + m, err
 		}),
 		dxMixed.With(dxMix),
+		dxBrief.With(func(ctx *orchestration.Context, n int) (int, error) {
+			for i := range 5 {
+				if _, err := ctx.Timer(2 * time.Second).Await(); err != nil {
+					return 0, err
+				}
+				if _, err := orchestration.CallActivity(ctx, dxSlow, i%2).Await(); err != nil {
+					return 0, err
+				}
+			}
+			return n, nil
+		}),
 		dxAgain.With(func(ctx *orchestration.Context, n int) (int, error) {
 			if _, err := ctx.Timer(20 * time.Second).Await(); err != nil || n == 0 {
 				return n, err

@@ -52,6 +52,32 @@ func TestDiagnose_BusyHubHasNoFindings(t *testing.T) {
 	})
 }
 
+// The fleet goes on between the requests of a diagnosis, which then sees parts of different moments.
+func TestDiagnose_FleetMovesMeanwhile(t *testing.T) {
+	t.Parallel()
+	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
+		w.Start(nil, dxAll()...)
+		dxPass(w, 10*time.Second)
+		var pause atomic.Int64
+		ports := storage.WithHook(w.Account, func(ctx context.Context, _ *storage.Call, next func(context.Context) error) error {
+			dxPass(w, time.Duration(pause.Load()))
+			return next(ctx)
+		})
+		hub, err := taskhub.Open(w.Context(), taskhub.Ports(ports), w.Hub.Name(), nil)
+		check(t, err)
+		slow := taskhub.NewClient(hub)
+		for round := range 300 {
+			id := fmt.Sprintf("moving-%d", round)
+			o := []orchestration.Orchestrator[int, int]{dxMixed, dxBrief, dxParent}[round%3]
+			dxStart(t, w, o, taskhub.InstanceID(id))
+			pause.Store(int64(round*17) * int64(time.Millisecond) % int64(4*time.Second))
+			d, err := slow.Diagnose(w.Context(), id)
+			check(t, err)
+			dxNone(t, id, d.Findings)
+		}
+	})
+}
+
 // The same with requests that take their time.
 func TestDiagnose_BusyHubOnAzurite(t *testing.T) {
 	t.Parallel()
