@@ -165,14 +165,19 @@ func TestPoison_DeadlyTurn(t *testing.T) {
 						poisonOther.With(func(_ *orchestration.Context, in string) (string, error) { return in, nil }),
 					}
 				})
-				instance := launch(t, w, poisonTurn, "x", taskhub.InstanceID("deadly"))
+				input := "x"
+				if at == "start" {
+					input = incompressible(60_000) // so that the queue holds a pointer
+				}
+				instance := launch(t, w, poisonTurn, input, taskhub.InstanceID("deadly"))
 				if at == "event" {
 					reach(t, w, "deadly", history.Running)
 				}
 				raise(t, w, "deadly", ctlNumber, 7)
 				m.until("the message is moved", func() bool { return len(poisonList(t, w)) > 0 })
 				p := onePoison(t, w)
-				if m.deaths.Load() != 20 || p.InstanceID != "deadly" || p.Crashes != 18 || p.Answered || wire.Lone(p.Text) != 0 {
+				if m.deaths.Load() != 20 || p.InstanceID != "deadly" || p.Crashes != 18 || p.Answered || wire.Lone(p.Text) != 0 ||
+					(p.PayloadBlob != "") != (at == "start") {
 					t.Errorf("%d workers died; the record is %+v", m.deaths.Load(), p)
 				}
 				if s := statusOf(t, w, "deadly"); s.Status.Terminal() || s.Poison == nil || s.Poison.Reason != p.Reason {
@@ -184,8 +189,8 @@ func TestPoison_DeadlyTurn(t *testing.T) {
 				deadly.Store(false)
 				check(t, w.Client.RetryPoison(w.Context(), p.ID))
 				m.until("the instance ends", func() bool { return statusOf(t, w, "deadly").Status.Terminal() })
-				if got, err := instance.Wait(w.Timeout(soon)); err != nil || got != "x7" {
-					t.Errorf("the end is %q, %v", got, err)
+				if got, err := instance.Wait(w.Timeout(soon)); err != nil || got != input+"7" {
+					t.Errorf("the end is %.20q, %v", got, err)
 				}
 				w.DrainedWithin(patiently)
 				w.CheckEnded("deadly")
