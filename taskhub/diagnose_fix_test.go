@@ -11,6 +11,7 @@ import (
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/taskhub"
+	"github.com/durafleet/durafleet/worker"
 )
 
 // An activity whose work item is lost never answers. Its input is not in the history, so the owner
@@ -35,7 +36,7 @@ func TestDiagnose_ActivityLost(t *testing.T) {
 func TestDiagnose_TimerLost(t *testing.T) {
 	t.Parallel()
 	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
-		w.StartHooked(loses(1, "TimerFiredEvent"), nil, dxAll()...)
+		w.StartHooked(loses(1, "TimerFiredEvent"), &worker.Options{MaxPollInterval: 5 * time.Second}, dxAll()...)
 		instance := dxStart(t, w, dxTimer)
 		dxReach(t, w, instance.ID(), history.Running)
 		began := time.Now()
@@ -186,7 +187,7 @@ func TestFix_RowOfNewerStart(t *testing.T) {
 func TestDiagnose_OrphanedPayload(t *testing.T) {
 	t.Parallel()
 	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
-		w.Start(nil, dxAll()...)
+		w.Start(&worker.Options{MaxPollInterval: 15 * time.Second}, dxAll()...)
 		large := make([]byte, 100_000)
 		for i := range large {
 			large[i] = 'x'

@@ -66,11 +66,11 @@ func TestDiagnose_FleetMovesMeanwhile(t *testing.T) {
 		hub, err := taskhub.Open(w.Context(), taskhub.Ports(ports), w.Hub.Name(), nil)
 		check(t, err)
 		slow := taskhub.NewClient(hub)
-		for round := range 300 {
+		for round := range 120 {
 			id := fmt.Sprintf("moving-%d", round)
 			o := []orchestration.Orchestrator[int, int]{dxMixed, dxBrief, dxParent}[round%3]
 			dxStart(t, w, o, taskhub.InstanceID(id))
-			pause.Store(int64(round*17) * int64(time.Millisecond) % int64(4*time.Second))
+			pause.Store(int64(round*43) * int64(time.Millisecond) % int64(4*time.Second))
 			d, err := slow.Diagnose(w.Context(), id)
 			check(t, err)
 			dxNone(t, id, d.Findings)
@@ -394,11 +394,12 @@ func TestDoctor_QueuesAndReports(t *testing.T) {
 			t.Errorf("finding %+v", f)
 		}
 		// A worker dies; its report is garbage a day later.
-		w.Start(nil, dxAll()...)
 		dead := w.Start(nil, dxAll()...)
 		dxPass(w, 10*time.Second)
 		dead.Kill()
 		dxPass(w, 25*time.Hour)
+		w.Start(nil, dxAll()...)
+		dxPass(w, 10*time.Second)
 		found, err = w.Client.Doctor(w.Context(), nil)
 		check(t, err)
 		dxFix(t, w, found.Findings, taskhub.CodeDeadReport)
