@@ -66,7 +66,10 @@ func (w *Worker) unreadable(ctx context.Context, h *held) {
 // outlasted reports that the instance which the payload blob of a message is named for was purged
 // since the message was put.
 func (w *Worker) outlasted(ctx context.Context, h *held) bool {
-	id := h.Blob[:max(0, strings.LastIndexByte(h.Blob, '/'))]
+	id := wire.Look(h.Text).Target.InstanceID
+	if id == "" {
+		return false // no engine names a message's blob so
+	}
 	row, err := w.hub.ReadInstance(ctx, id, false)
 	switch {
 	case err == nil:
