@@ -246,6 +246,15 @@ func TestList_UnreadableRow(t *testing.T) {
 			t.Errorf("%+v, %v", page, err)
 		}
 	}
+	if err := client.Purge(t.Context(), "b"); err == nil {
+		t.Error("a row that cannot be read was purged without force")
+	}
+	defer func() {
+		if err := client.Purge(t.Context(), "b", taskhub.Force{}); err != nil || poisonCount(t, client) != 0 {
+			t.Errorf("forced purge: %v, %d poison messages", err, poisonCount(t, client))
+		}
+		start(t, client, "x", taskhub.InstanceID("b"))
+	}()
 	if _, err := client.Get(t.Context(), "b"); err == nil || !strings.Contains(err.Error(), "CreatedTime") {
 		t.Errorf("get: %v", err)
 	}

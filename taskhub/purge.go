@@ -11,7 +11,7 @@ type PurgeOption interface{ applyPurge(o *purgeOptions) }
 
 type purgeOptions struct{ force bool }
 
-// Force purges an instance that has not ended, too. Its work is cut off wherever it stands.
+// Force purges an instance that has not ended, or of which the status cannot be read, too. Its work is cut off wherever it stands.
 type Force struct{}
 
 func (Force) applyPurge(o *purgeOptions) { o.force = true }
@@ -25,6 +25,9 @@ func (c *Client) Purge(ctx context.Context, id string, options ...PurgeOption) e
 		option.applyPurge(&o)
 	}
 	row, err := c.read(ctx, id, false)
+	if row.Unreadable != "" && o.force {
+		err = nil // it tells nothing but what has to go
+	}
 	if err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}

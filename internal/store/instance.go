@@ -28,10 +28,15 @@ func (h *Hub) ReadInstance(ctx context.Context, instanceID string, payloads bool
 	return decodeInstance(row)
 }
 
+// decodeInstance decodes a status row. Of one that cannot be read it returns, with the error, whose
+// it is and whether it bears a poison mark.
 func decodeInstance(row storage.Row) (Instance, error) {
 	in, err := wire.DecodeInstance(row.PartitionKey, row.Values)
 	if err != nil {
-		return Instance{}, fmt.Errorf("status row of instance %q: %w", wire.UnescapeKey(row.PartitionKey), err)
+		in = wire.Instance{
+			InstanceID: wire.UnescapeKey(row.PartitionKey), Poison: wire.DecodePoisonMark(row.Values), Unreadable: err.Error(),
+		}
+		return Instance{Instance: in, ETag: row.ETag}, fmt.Errorf("status row of instance %q: %w", wire.UnescapeKey(row.PartitionKey), err)
 	}
 	return Instance{Instance: in, ETag: row.ETag}, nil
 }
@@ -99,12 +104,8 @@ func (h *Hub) QueryInstances(ctx context.Context, q InstanceQuery) ([]wire.Insta
 	instances := make([]wire.Instance, len(page.Rows))
 	err = h.each(ctx, len(page.Rows), func(ctx context.Context, i int) error {
 		in, err := decodeInstance(page.Rows[i])
-		if err != nil { // one bad row does not hide the others
-			in.InstanceID, in.Unreadable = wire.UnescapeKey(page.Rows[i].PartitionKey), err.Error()
-			in.Poison = wire.DecodePoisonMark(page.Rows[i].Values)
-		}
 		instances[i] = in.Instance
-		if !q.Payloads {
+		if err != nil || !q.Payloads { // one bad row does not hide the others
 			return nil
 		}
 		err = h.ResolvePayloads(ctx, &instances[i])

@@ -109,6 +109,6 @@ func (p *program) instancePurge() *cobra.Command {
 		},
 	}
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	command.Flags().BoolVar(&force, "force", false, "also if it has not ended; its work is cut off")
+	command.Flags().BoolVar(&force, "force", false, "also if it has not ended or cannot be read; its work is cut off")
 	return command
 }
