@@ -88,6 +88,9 @@ func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, prev
 		return err
 	}
 	for range maxRowAttempts {
+		if s.rowEnded() {
+			return s.follow(ctx)
+		}
 		etag := storage.ETag("")
 		if s.row != nil {
 			etag = s.row.ETag
@@ -110,6 +113,31 @@ func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, prev
 		}
 	}
 	return fmt.Errorf("write status of instance %q: it changed %d times in a row", s.id, maxRowAttempts)
+}
+
+// rowEnded reports whether the status row shows an end of the very execution that this history is of.
+// What a row has once shown as the end stays.
+func (s *session) rowEnded() bool {
+	return s.row != nil && s.row.Status.Terminal() && sameID(s.row.ExecutionID, s.stored.ExecutionID)
+}
+
+// follow ends an instance that its status row says was terminated before it began, although a worker
+// that had stood still for long began it afterwards: the row is right, as clients have seen it.
+func (s *session) follow(ctx context.Context) error {
+	if s.stored.State.Completed() != nil {
+		return nil
+	}
+	row, err := s.r.w.hub.ReadInstance(ctx, s.id, true)
+	if err != nil {
+		return err
+	}
+	s.r.log.Warn("instance was terminated before it began, and began; it is terminated again", "instance", s.id)
+	return s.r.w.send(ctx, &wire.Message{
+		Event: &history.ExecutionTerminated{
+			Header: history.Header{EventID: history.NoEventID, Timestamp: s.r.w.hub.Now()}, Reason: row.Output,
+		},
+		Target: history.Instance{InstanceID: s.id}, Sender: &history.Instance{},
+	}, 0)
 }
 
 // stillDue reads the status row that has changed and reports whether it is still for this turn to
