@@ -70,15 +70,18 @@ func (w *Worker) outlasted(ctx context.Context, h *held) bool {
 	if id == "" {
 		return false // no engine names a message's blob so
 	}
-	row, err := w.hub.ReadInstance(ctx, id, false)
-	switch {
-	case err == nil:
-		return h.InsertedOn.Add(clockTolerance).Before(row.Created)
-	case !errors.Is(err, storage.ErrNotFound):
+	sentinel, err := w.hub.ReadSentinel(ctx, id)
+	if err != nil {
 		return false // it is asked again
 	}
-	current, err := w.hub.CurrentExecution(ctx, id)
-	return err == nil && current == ""
+	if sentinel != nil && h.InsertedOn.Before(sentinel.Started) {
+		return true
+	}
+	row, err := w.hub.ReadInstance(ctx, id, false)
+	if err == nil {
+		return h.InsertedOn.Add(clockTolerance).Before(row.Created)
+	}
+	return errors.Is(err, storage.ErrNotFound) && sentinel == nil
 }
 
 // condemn moves those messages of a batch that failed for good, and returns the others.
@@ -189,17 +192,17 @@ func nameIn(e history.Event) string {
 // was replaced, or was purged. It is asked of items that have been put back for long, so that a
 // checkpoint that sent the item is over, too.
 func (w *Worker) abandoned(ctx context.Context, target history.Instance) bool {
-	current, err := w.hub.CurrentExecution(ctx, target.InstanceID)
+	sentinel, err := w.hub.ReadSentinel(ctx, target.InstanceID)
 	if err != nil {
 		return false // it is asked again
 	}
-	if current != "" && !sameID(current, target.ExecutionID) {
+	if sentinel != nil && !sameID(sentinel.ExecutionID, target.ExecutionID) {
 		return true
 	}
 	row, err := w.hub.ReadInstance(ctx, target.InstanceID, false)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return current == ""
+		return sentinel == nil
 	case err != nil:
 		return false
 	default:

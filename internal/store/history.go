@@ -79,29 +79,13 @@ func (h *Hub) LoadHistory(ctx context.Context, instanceID string) (*History, err
 	return loaded, nil
 }
 
-// CurrentExecution returns the execution that an instance's sentinel names, "" if there is none.
-func (h *Hub) CurrentExecution(ctx context.Context, instanceID string) (string, error) {
-	row, err := h.Account.Tables.Read(ctx, h.Names.HistoryTable(), wire.EscapeKey(instanceID), wire.SentinelKey, "ExecutionId")
-	if errors.Is(err, storage.ErrNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read sentinel of instance %q: %w", instanceID, err)
-	}
-	return wire.ExecutionOf(row.Values), nil
-}
-
 // Current reports whether an instance's history is still at the version that was loaded or written.
 func (h *Hub) Current(ctx context.Context, instanceID string, etag storage.ETag) (bool, error) {
-	row, err := h.Account.Tables.Read(ctx, h.Names.HistoryTable(), wire.EscapeKey(instanceID), wire.SentinelKey, "ExecutionId")
-	switch {
-	case err == nil:
-		return row.ETag == etag, nil
-	case errors.Is(err, storage.ErrNotFound):
-		return etag == "", nil
-	default:
-		return false, fmt.Errorf("look at history of instance %q: %w", instanceID, err)
+	sentinel, err := h.ReadSentinel(ctx, instanceID)
+	if err != nil || sentinel == nil {
+		return err == nil && etag == "", err
 	}
+	return sentinel.ETag == etag, nil
 }
 
 // currentRows returns the rows of the current execution: those up to the first row of another
