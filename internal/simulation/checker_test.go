@@ -36,6 +36,8 @@ type record struct {
 	renewed int
 	// ends are the outcomes that status rows have shown, by execution.
 	ends map[string]string
+	// early are executions that their rows showed as ended before they had a history.
+	early map[string]bool
 }
 
 // tracked is a message in a queue.
@@ -67,7 +69,7 @@ func newChecker(w *world) *checker {
 func (c *checker) record(id string) *record {
 	r, ok := c.records[id]
 	if !ok {
-		r = &record{state: &history.State{}, begun: map[string]bool{}, taken: map[string]bool{}, ends: map[string]string{}}
+		r = &record{state: &history.State{}, begun: map[string]bool{}, taken: map[string]bool{}, ends: map[string]string{}, early: map[string]bool{}}
 		c.records[id] = r
 	}
 	return r
@@ -484,4 +486,7 @@ func (c *checker) shown(key string, operation storage.Operation) {
 		c.w.fail("the outcome of %s was %.100s and is %.100s now", id, before, end)
 	}
 	r.ends[in.ExecutionID] = end
+	if !r.begun[in.ExecutionID] {
+		r.early[in.ExecutionID] = true
+	}
 }

@@ -192,8 +192,8 @@ func (c *checker) whole(hub *store.Hub, client *taskhub.Client, id string) {
 		return
 	}
 	end := loaded.State.Completed()
-	if status.Status == history.Terminated && !c.record(id).begun[status.ExecutionID] {
-		return // before it began
+	if status.Status == history.Terminated && c.record(id).early[status.ExecutionID] {
+		return // before it began; a worker that stood still may have begun it afterwards
 	}
 	if end == nil || !loaded.State.AtRest() || !loaded.Complete {
 		c.w.fail("history of %s has no proper end", id)

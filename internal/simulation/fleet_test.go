@@ -57,7 +57,7 @@ func TestFleet(t *testing.T) {
 	}
 	began := time.Now()
 	var next atomic.Uint64
-	var steps, done atomic.Int64
+	var requests, done atomic.Int64
 	var span atomic.Int64
 	var failed atomic.Bool
 	var group sync.WaitGroup
@@ -65,7 +65,7 @@ func TestFleet(t *testing.T) {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < uint64(n) && !failed.Load(); i = next.Add(1) - 1 { //nolint:gosec // not negative
 				r := inBubble(t, *seedFlag+i, forced, level)
-				steps.Add(int64(r.steps))
+				requests.Add(int64(r.requests))
 				span.Add(int64(r.span))
 				done.Add(1)
 				if *storyFlag {
@@ -74,7 +74,7 @@ func TestFleet(t *testing.T) {
 				switch {
 				case len(r.failures) == 0:
 				case *goOnFlag:
-					t.Errorf("seed %d fails after %d steps:\n%s", r.seed, r.steps, strings.Join(r.failures, "\n"))
+					t.Errorf("seed %d fails after %d requests:\n%s", r.seed, r.requests, strings.Join(r.failures, "\n"))
 				default:
 					failed.Store(true)
 					report(t, r, forced)
@@ -84,9 +84,10 @@ func TestFleet(t *testing.T) {
 	}
 	group.Wait()
 	took := time.Since(began)
-	t.Logf("%d seeds in %v: %.1f seeds and %.0f steps a second, %v of virtual time on average",
-		done.Load(), took.Round(time.Millisecond), float64(done.Load())/took.Seconds(), float64(steps.Load())/took.Seconds(),
-		(time.Duration(span.Load()) / time.Duration(max(1, done.Load()))).Round(time.Second))
+	n64 := max(1, done.Load())
+	t.Logf("%d seeds in %v, %.1f a second; on average %d requests in %v of virtual time",
+		done.Load(), took.Round(time.Millisecond), float64(n64)/took.Seconds(), requests.Load()/n64,
+		(time.Duration(span.Load() / n64)).Round(time.Second))
 }
 
 // traceLines is how much of a trace is shown.
@@ -103,8 +104,8 @@ func report(t *testing.T, r result, forced rates) {
 	if *faultsFlag != "" {
 		faults = " -faults=" + *faultsFlag
 	}
-	t.Errorf("seed %d fails after %d steps:\n%s\n\nIt runs again with\n\tgo test ./internal/simulation -run 'TestFleet$' -seeds=1 -seed=%d%s -story\n\n%s",
-		r.seed, r.steps, strings.Join(r.failures, "\n"), r.seed, faults, strings.Join(lines, "\n"))
+	t.Errorf("seed %d fails after %d requests:\n%s\n\nIt runs again with\n\tgo test ./internal/simulation -run 'TestFleet$' -seeds=1 -seed=%d%s -story\n\n%s",
+		r.seed, r.requests, strings.Join(r.failures, "\n"), r.seed, faults, strings.Join(lines, "\n"))
 	if again.hash != r.hash {
 		t.Errorf("seed %d is not exact: %x, then %x", r.seed, r.hash, again.hash)
 	}

@@ -242,11 +242,13 @@ func (s *scheduler) choose() (chosen *step, until time.Time) {
 	return chosen, until
 }
 
+// longIdle bounds how long the scheduler waits for a step when nothing at all is going to happen.
+const longIdle = time.Minute
+
 // idle lets time pass until a step arrives or until the given time.
 func (s *scheduler) idle(until time.Time) {
 	if until.IsZero() {
-		<-s.arrived
-		return
+		until = time.Now().Add(longIdle)
 	}
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()

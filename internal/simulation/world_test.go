@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/storage/memory"
 	"github.com/durafleet/durafleet/internal/wire"
@@ -19,10 +20,10 @@ import (
 
 const hubName = "Simulated"
 
-// stormSteps and stormTime bound the part of a run in which faults happen.
+// stormRequests and stormTime bound the part of a run in which faults happen.
 const (
-	stormSteps = 1200
-	stormTime  = 15 * time.Minute
+	stormRequests = 1500
+	stormTime     = 20 * time.Minute
 	// settleTime is how long the fleet may take to finish everything afterwards. The longest that a
 	// message may rest is 10 minutes, and a start without a row is given up after some 17.
 	settleTime = 90 * time.Minute
@@ -48,6 +49,7 @@ type world struct {
 	actors     []*actor
 
 	processes int
+	requests  int
 	workers   []*process
 	clients   []*process
 	// stormy is set while faults happen.
@@ -71,7 +73,7 @@ type setup struct {
 
 func chooseSetup(dice *rand.Rand) setup {
 	return setup{
-		partitions: 1 + dice.IntN(4), workers: 1 + dice.IntN(4), clients: 1 + dice.IntN(2), instances: 2 + dice.IntN(6),
+		partitions: 1 + dice.IntN(4), workers: 1 + dice.IntN(4), clients: 1 + dice.IntN(2), instances: 2 + dice.IntN(7),
 		poll:    []time.Duration{time.Second, 5 * time.Second, 15 * time.Second}[dice.IntN(3)],
 		noCache: dice.IntN(4) == 0, activities: []int{1, 3, 10}[dice.IntN(3)],
 	}
@@ -82,6 +84,7 @@ type result struct {
 	seed     uint64
 	hash     uint64
 	steps    int
+	requests int
 	span     time.Duration
 	failures []string
 	trace    string
@@ -103,7 +106,7 @@ func simulate(seed uint64, forced rates, level traceLevel) result {
 	w.populate()
 	w.stormy = true
 	w.sched.run(func() bool {
-		return w.failed() || w.sched.steps >= stormSteps || time.Since(w.began) > stormTime || w.settled()
+		return w.failed() || w.requests >= stormRequests || time.Since(w.began) > stormTime || w.settled()
 	})
 	w.calmDown()
 	deadline := time.Now().Add(settleTime)
@@ -111,7 +114,7 @@ func simulate(seed uint64, forced rates, level traceLevel) result {
 	w.conclude()
 	w.end()
 	return result{
-		seed: seed, hash: w.hash, steps: w.sched.steps, span: time.Since(w.began), failures: w.failures, trace: w.trace.String(),
+		seed: seed, hash: w.hash, steps: w.sched.steps, requests: w.requests, span: time.Since(w.began), failures: w.failures, trace: w.trace.String(),
 	}
 }
 
@@ -170,15 +173,18 @@ func (w *world) startWorker(id string) *process {
 	p.group.Go(p.ctx, "main", func(ctx context.Context) {
 		defer p.running.Store(false)
 		hub, err := p.hub()
-		if err != nil {
-			return // like a program that cannot start; it is started again
+		for err != nil && run.Sleep(ctx, 5*time.Second) {
+			hub, err = p.hub()
 		}
-		run, err := worker.New(hub, w.workerOptions(p), w.bindings(p)...)
+		if err != nil {
+			return
+		}
+		member, err := worker.New(hub, w.workerOptions(p), w.bindings(p)...)
 		if err != nil {
 			w.fail("worker.New: %v", err)
 			return
 		}
-		_ = run.Run(ctx) // what it could not do shows in the store
+		_ = member.Run(ctx) // what it could not do shows in the store
 	})
 	return p
 }
@@ -242,6 +248,7 @@ func (w *world) release(st *step) {
 		st.answer <- proceed
 		return
 	}
+	w.requests++
 	if st.orphaned {
 		w.record(st, lose)
 		err := st.next(w.background)
@@ -261,7 +268,7 @@ func (w *world) release(st *step) {
 	}
 	if w.chance(0.25) {
 		// Requests take some time, during which others may come.
-		time.Sleep(w.between(0, 20*time.Millisecond))
+		run.Sleep(w.background, w.between(0, 20*time.Millisecond))
 	}
 	w.record(st, v)
 	switch v {
