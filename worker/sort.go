@@ -391,8 +391,9 @@ func (f *facts) judgeBeside(h, start *held, before bool) (verdict, string) {
 			return drop, "the start came twice"
 		}
 		return later, "another start comes first"
-	case target == "" && before && f.stored.State.Started() != nil,
-		isOrder(h.Content.Event) && h.InsertedOn.Before(start.InsertedOn):
+	case needsMemory(h.Content.Event) && f.processed(h.Content.ActivityID):
+		return drop, "the event was in the history before"
+	case target == "" && f.isForFormer(h, start, before):
 		return drop, "it was meant for the execution before"
 	case target == "":
 		return apply, ""
@@ -401,6 +402,16 @@ func (f *facts) judgeBeside(h, start *held, before bool) (verdict, string) {
 	default:
 		return f.judgeForeignBeside(h)
 	}
+}
+
+// isForFormer reports that a message which came together with a start was meant for what was there
+// before. The service's times tell, in whole seconds; the order of the batch tells little. In doubt an
+// event is kept, and an order is not.
+func (f *facts) isForFormer(h, start *held, before bool) bool {
+	order := isOrder(h.Content.Event)
+	earlier := h.InsertedOn.Before(start.InsertedOn)
+	doubtful := h.InsertedOn.Equal(start.InsertedOn) && before
+	return order && earlier || f.stored.State.Started() != nil && (earlier || order && doubtful)
 }
 
 func (f *facts) judgeForeignBeside(h *held) (verdict, string) {

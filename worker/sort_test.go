@@ -246,10 +246,11 @@ func TestSort(t *testing.T) {
 		"a new start takes what comes after it": {
 			newFacts(alive(), again),
 			[]*held{
-				message(event(), to(""), known("before")), message(done(0), known("old")),
+				message(event(), to(""), sentAgo(time.Second), known("before")), message(done(0), known("old")),
+				message(event(), to(""), known("overtaking")), message(&history.ExecutionTerminated{}, to(""), known("order")),
 				message(startEvent("new", 1), to("new"), known("s")), message(event(), to(""), known("after")), message(done(0), to("new"), known("ahead")),
 			},
-			"start:s apply:after done:before,old later:ahead refuse: turn:true",
+			"start:s apply:overtaking,after done:before,old,order later:ahead refuse: turn:true",
 		},
 		"one event put twice": {
 			newFacts(alive(), running),
