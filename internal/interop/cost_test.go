@@ -118,7 +118,7 @@ func TestCost(t *testing.T) {
 		w.create(fmt.Sprintf("Cost%v", w.noCache))
 		plain, counted := w.client, storage.WithHook(w.account, count.hook)
 		w.client = taskhub.NewClient(w.open(counted))
-		w.startOn(w.open(counted), worker.Options{}, oneChild.With(callEcho))
+		w.startOn(w.open(counted), worker.Options{NoHealthReports: true}, oneChild.With(callEcho))
 		startOnly("HelloCities5", nil)(w, "warm-up")
 		w.settle()
 		count.take()
