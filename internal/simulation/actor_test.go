@@ -52,6 +52,8 @@ type actor struct {
 	done   atomic.Bool
 
 	attempts []*attempt
+	// last is the status in which the instance was last seen when it had ended.
+	last *taskhub.Status
 	// terminatedAt is when the instance was last told to end.
 	terminatedAt time.Time
 	events   []*raised
@@ -289,7 +291,10 @@ func (a *actor) await(c *taskhub.Client) {
 	looks := 0
 	a.patiently(func() bool {
 		looks++
-		status, err := c.Get(a.ctx, a.id, taskhub.NoPayloads{})
+		status, err := c.Get(a.ctx, a.id)
+		if err == nil && status.Status.Terminal() {
+			a.last = status
+		}
 		if err == nil && status.Status == "Suspended" && looks%10 == 0 {
 			_ = c.Resume(a.ctx, a.id, "once more") // it is tried again
 		}

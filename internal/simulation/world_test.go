@@ -52,6 +52,8 @@ type world struct {
 	requests  int
 	workers   []*process
 	clients   []*process
+	// cut is where a worker is to crash, nil for nowhere in particular.
+	cut *cut
 	// stormy is set while faults happen.
 	stormy                 bool
 	outageUntil, busyUntil time.Time
@@ -101,9 +103,20 @@ const (
 
 // simulate runs one seed. It has to be called in a bubble of its own.
 func simulate(seed uint64, forced rates, level traceLevel) result {
-	w := newWorld(seed, forced, level)
+	w := newWorld(seed, level)
+	if forced != nil {
+		w.rates = forced
+	}
 	w.create()
 	w.populate()
+	for i := range w.setup.instances {
+		w.addActor(i)
+	}
+	return w.live()
+}
+
+// live lets the fleet work until everything is over, and judges what came of it.
+func (w *world) live() result {
 	w.stormy = true
 	w.sched.run(func() bool {
 		return w.failed() || w.requests >= stormRequests || time.Since(w.began) > stormTime || w.settled()
@@ -114,32 +127,29 @@ func simulate(seed uint64, forced rates, level traceLevel) result {
 	w.conclude()
 	w.end()
 	return result{
-		seed: seed, hash: w.hash, steps: w.sched.steps, requests: w.requests, span: time.Since(w.began), failures: w.failures, trace: w.trace.String(),
+		seed: w.seed, hash: w.hash, steps: w.sched.steps, requests: w.requests, span: time.Since(w.began), failures: w.failures, trace: w.trace.String(),
 	}
 }
 
-func newWorld(seed uint64, forced rates, level traceLevel) *world {
+func newWorld(seed uint64, level traceLevel) *world {
 	dice := rand.New(rand.NewPCG(seed, 0xd0afee7))
 	w := &world{
 		seed: seed, level: level, dice: dice, store: memory.New(), background: context.Background(), began: time.Now(),
 		rates: chooseRates(dice), setup: chooseSetup(dice), sched: newScheduler(dice), ledger: newLedger(),
-	}
-	if forced != nil {
-		w.rates = forced
 	}
 	w.raw = w.store.Account()
 	w.check = newChecker(w)
 	w.sched.release = w.release
 	w.sched.weight = func(p *process) int { return p.weight }
 	w.names, _ = wire.NewNames(hubName) // a good name
-	w.queues = []string{w.names.WorkItemQueue()}
-	for i := range w.setup.partitions {
-		w.queues = append(w.queues, w.names.ControlQueue(i))
-	}
 	return w
 }
 
 func (w *world) create() {
+	w.queues = []string{w.names.WorkItemQueue()}
+	for i := range w.setup.partitions {
+		w.queues = append(w.queues, w.names.ControlQueue(i))
+	}
 	_, err := taskhub.Create(w.background, taskhub.Ports(w.raw), hubName, &taskhub.Options{Partitions: w.setup.partitions})
 	if err != nil {
 		w.fail("create the hub: %v", err)
@@ -158,9 +168,6 @@ func (w *world) populate() {
 	}
 	for i := range w.setup.clients {
 		w.clients = append(w.clients, w.newProcess(fmt.Sprintf("client-%d", i+1), true))
-	}
-	for i := range w.setup.instances {
-		w.addActor(i)
 	}
 }
 
