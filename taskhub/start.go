@@ -24,6 +24,9 @@ const (
 	maxTries = 3
 	// finishTimeout bounds the rest of a start whose message is sent.
 	finishTimeout = 20 * time.Second
+	// rowGrace is how long the status row may follow the message without the message being sent again:
+	// workers drop a start that stays without a row for long, 15 minutes at least.
+	rowGrace = 5 * time.Minute
 )
 
 // Start starts an instance of the orchestration and returns a handle on it. It has been accepted
@@ -161,6 +164,7 @@ func (s *starter) newRow() wire.Instance {
 // write sends the start message and then writes the row that makes it count. If the row is not
 // written, the message is taken back; should it stay, workers drop it.
 func (s *starter) write(ctx context.Context, row wire.Instance, replaces storage.ETag) (lost bool, err error) {
+	began := s.client.store.Now().Round(0) // by the wall clock: the machine may be suspended meanwhile
 	sent, err := s.send(ctx, &row)
 	if err != nil {
 		return false, err
@@ -173,10 +177,24 @@ func (s *starter) write(ctx context.Context, row wire.Instance, replaces storage
 		return false, err
 	}
 	lost, err = s.record(ctx, row, replaces)
-	if lost || err != nil && !errors.Is(err, ErrUnclear) {
+	switch {
+	case lost, err != nil && !errors.Is(err, ErrUnclear):
 		s.takeBack(ctx, sent, blob)
+	case err == nil && s.client.store.Now().Round(0).Sub(began) > rowGrace:
+		return false, s.sendAgain(ctx, row)
 	}
 	return lost, err
+}
+
+// sendAgain sends the start message of a row once more. Workers drop it if the first one is there.
+func (s *starter) sendAgain(ctx context.Context, row wire.Instance) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	row.Input = s.input // the row may refer to a blob instead
+	if _, err := s.send(ctx, &row); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnclear, err)
+	}
+	return nil
 }
 
 // send sends the start message. If it is unclear whether it arrived, it is sent again: workers

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/storage/memory"
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/taskhub"
 )
@@ -360,4 +362,47 @@ func TestStart_CountsRequests(t *testing.T) {
 			t.Errorf("%s: %d requests, want %d", tt.name, got, tt.want)
 		}
 	}
+}
+
+// A client that stood still between message and row sends the message again: workers may have given
+// the first one up.
+func TestStart_HeldUpBeforeTheRow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			pause time.Duration
+			want  int
+		}{{time.Minute, 1}, {20 * time.Minute, 2}} {
+			store := memory.New()
+			slow := storage.WithHook(store.Account(), func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+				if call.Kind == storage.TableInsert && strings.HasSuffix(call.Target, "Instances") {
+					<-time.After(tt.pause)
+					ctx = context.WithoutCancel(ctx) // a process that stands still does not see its time run out
+				}
+				return next(ctx)
+			})
+			if _, err := taskhub.Create(t.Context(), taskhub.Ports(store.Account()), "Slow", nil); err != nil {
+				t.Fatal(err)
+			}
+			hub, err := taskhub.Open(t.Context(), taskhub.Ports(slow), "Slow", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			large := strings.Repeat("x", 100<<10)
+			instance, err := taskhub.NewClient(hub).StartByName(t.Context(), "Any", large)
+			if err != nil {
+				t.Fatal(err)
+			}
+			received, _, err := hub.Store().Receive(t.Context(), hub.Store().ControlQueueOf(instance.ID()), 32, time.Minute)
+			if err != nil || len(received) != tt.want {
+				t.Fatalf("after %v: %d messages, %v", tt.pause, len(received), err)
+			}
+			for _, m := range received {
+				started, ok := m.Content.Event.(*history.ExecutionStarted)
+				if !ok || started.Instance.ExecutionID != instance.ExecutionID() || len(history.TextOr(started.Input, "")) < len(large) {
+					t.Errorf("after %v: the message holds %v", tt.pause, m.Content.Event.Kind())
+				}
+			}
+		}
+	})
 }

@@ -55,8 +55,12 @@ const patience = 6
 // what this message answers, and .NET workers hide what they take for 5 minutes.
 const longPatience = 6 * time.Minute
 
-// startPatience is how many deliveries a start without a status row gets, about 17 minutes.
-const startPatience = 10
+// startPatience is how many deliveries a start without a status row gets, and startAge how old it has to
+// be besides. A client that was held up for longer sends its start again.
+const (
+	startPatience = 10
+	startAge      = 15 * time.Minute
+)
 
 // clockTolerance is how far the clocks of senders, workers and the service may be apart when
 // times of different clocks are compared.
@@ -102,7 +106,7 @@ func (f *facts) judgeStart(h *held, started *history.ExecutionStarted) (verdict,
 		return drop, "the execution has started"
 	case f.left(id):
 		return drop, "the execution has continued as new"
-	case f.row == nil && h.DequeueCount >= startPatience:
+	case f.row == nil && f.unclaimed(h):
 		return drop, "its client never wrote the status row"
 	case f.row == nil:
 		return missingRow, "no status row yet"
@@ -114,14 +118,14 @@ func (f *facts) judgeStart(h *held, started *history.ExecutionStarted) (verdict,
 		return begin, ""
 	case f.row.Generation > generation:
 		return drop, "a later start took its place"
-	case f.row.Generation < generation && h.DequeueCount >= startPatience:
+	case f.row.Generation < generation && f.unclaimed(h):
 		return drop, "its client never wrote the status row"
 	case f.row.Generation < generation:
 		return missingRow, "the status row is still that of the start before"
 	case f.row.Status == history.Pending && f.row.Created.Before(started.Timestamp),
 		h.DequeueCount > 1 && h.NextVisible.Add(-f.visibility).After(f.row.Created):
 		return drop, "another start of the same generation counts"
-	case h.DequeueCount >= startPatience:
+	case f.unclaimed(h):
 		return drop, "its client never wrote the status row"
 	default:
 		return later, "another start of the same generation may count"
@@ -185,11 +189,21 @@ func (f *facts) judgeBeforeStart(h *held) (verdict, string) {
 
 // outlived reports that a message has waited for so long that what it waits for cannot come any more.
 func (f *facts) outlived(h *held) bool {
+	return h.DequeueCount >= patience && f.waited(h) >= longPatience
+}
+
+// unclaimed reports that the client of a start has had enough time to write the status row.
+func (f *facts) unclaimed(h *held) bool {
+	return h.DequeueCount >= startPatience && f.waited(h) >= startAge
+}
+
+// waited returns for how long a message could have taken effect.
+func (f *facts) waited(h *held) time.Duration {
 	since := h.InsertedOn
 	if due := dueAt(h.Content.Event); due.After(since) {
 		since = due
 	}
-	return h.DequeueCount >= patience && f.now.Sub(since) >= longPatience
+	return f.now.Sub(since)
 }
 
 // judgeForeign decides on a message for an execution that is not the current one: either it is

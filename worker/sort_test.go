@@ -101,7 +101,7 @@ func statusRow(execution string, generation int32, status history.Status) *store
 
 func newFacts(stored *store.History, row *store.Instance) *facts {
 	return &facts{
-		stored: stored, row: row, visibility: 45 * time.Second,
+		stored: stored, row: row, visibility: 45 * time.Second, now: sortNow,
 		processed: func(id string) bool { return id == "processed" },
 	}
 }
@@ -123,13 +123,14 @@ func TestJudge(t *testing.T) {
 		"start, its row is there":             {newFacts(noHistory(), statusRow("run", 0, history.Pending)), message(startEvent("run", 0)), begin},
 		"start, row without execution":        {newFacts(noHistory(), statusRow("", 0, history.Pending)), message(startEvent("run", 0)), begin},
 		"start, no row":                       {newFacts(noHistory(), nil), message(startEvent("run", 0)), missingRow},
-		"start, never a row":                  {newFacts(noHistory(), nil), message(startEvent("run", 0), delivered(10)), drop},
+		"start, never a row":                  {newFacts(noHistory(), nil), message(startEvent("run", 0), delivered(10), sentAgo(15*time.Minute)), drop},
+		"start, no row in many deliveries":    {newFacts(noHistory(), nil), message(startEvent("run", 0), delivered(30), sentAgo(14*time.Minute)), missingRow},
 		"start, terminated before":            {newFacts(noHistory(), statusRow("run", 0, history.Terminated)), message(startEvent("run", 0)), drop},
 		"start, again":                        {newFacts(alive, row), message(startEvent("RUN", 0), delivered(2)), drop},
 		"start, again, row gone":              {newFacts(alive, nil), message(startEvent("run", 0), delivered(2)), drop},
 		"start, continued as new since":       {newFacts(alive, statusRow("former", 0, history.Running)), message(startEvent("former", 0), delivered(2)), drop},
 		"start, newer generation":             {newFacts(alive, row), message(startEvent("new", 1)), missingRow},
-		"start, newer generation, never":      {newFacts(alive, row), message(startEvent("new", 1), delivered(10)), drop},
+		"start, newer generation, never":      {newFacts(alive, row), message(startEvent("new", 1), delivered(10), sentAgo(15*time.Minute)), drop},
 		"start, older generation":             {newFacts(alive, statusRow("run", 2, history.Running)), message(startEvent("old", 1)), drop},
 		"start, new, the row is its":          {newFacts(alive, statusRow("new", 1, history.Pending)), message(startEvent("new", 1)), begin},
 		"start, rival was later":              {newFacts(noHistory(), statusRow("rival", 0, history.Running)), message(startEvent("run", 0)), later},
