@@ -190,7 +190,7 @@ func TestSettled_WorkItemOfNobody(t *testing.T) {
 			t.Errorf("%d messages are left, want that of the instance that waits", n)
 		}
 		w.Start(lazyOptions(), ruleWork.With(func(_ context.Context, in string) (string, error) { return in, nil }))
-		if got, err := waiting.Wait(w.Timeout(time.Hour)); err != nil || got != "x" {
+		if got, err := waiting.Wait(w.Timeout(48 * time.Hour)); err != nil || got != "x" {
 			t.Errorf("the end is %q, %v", got, err)
 		}
 	})
