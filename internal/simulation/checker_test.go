@@ -282,7 +282,8 @@ func (c *checker) takenBack(p *process, m *wire.Message) {
 	if m.Event.Kind() == history.KindTimerFired {
 		id = m.Event.(*history.TimerFired).TimerID
 	}
-	if strings.EqualFold(r.execution, m.Target.ExecutionID) && r.recorded(id) && !r.answered(id) && !c.doubled(m) {
+	answered := r.answered(id) || c.requested[requestKey(history.KindTaskCompleted, m.Target.InstanceID, m.Target.ExecutionID, id)]
+	if strings.EqualFold(r.execution, m.Target.ExecutionID) && r.recorded(id) && !answered && !c.doubled(m) {
 		c.w.fail("%v takes back the %s of %s, which its history counts on", p, m.Event.Kind(), m.Target.InstanceID)
 	}
 }
