@@ -180,8 +180,8 @@ func (s *session) outgoing(b before, out *turn.Outcome) []store.Outgoing {
 }
 
 // send sends one message and wakes its reader if that is here.
-func (w *Worker) send(ctx context.Context, m *wire.Message, delay time.Duration) error {
-	sent, err := w.hub.Send(ctx, m, delay)
+func (w *Worker) send(ctx context.Context, m *wire.Message) error {
+	sent, err := w.hub.Send(ctx, m, 0)
 	if err != nil {
 		return fmt.Errorf("send message: %w", err)
 	}

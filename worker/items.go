@@ -207,7 +207,7 @@ func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskSch
 	}
 	answer := answerTo(h, i.w.hub.Now(), scheduled, result, failed)
 	for attempt := 1; ; attempt++ {
-		err := i.w.send(work, answer, 0)
+		err := i.w.send(work, answer)
 		if err == nil {
 			h.remove(work)
 			return

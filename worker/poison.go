@@ -118,7 +118,7 @@ func (w *Worker) quarantine(ctx context.Context, h *held, reason error, answer *
 	p.Answered = answer != nil
 	err := w.hub.PutPoison(ctx, p)
 	if err == nil && answer != nil {
-		err = w.tellOf(p, w.send(ctx, answer, 0))
+		err = w.tellOf(p, w.send(ctx, answer))
 	}
 	if err == nil && p.InstanceID != "" && !isEntity(p.InstanceID) {
 		err = w.tellOf(p, w.hub.MarkPoison(ctx, p))

@@ -137,7 +137,7 @@ func (s *session) follow(ctx context.Context) error {
 			Header: history.Header{EventID: history.NoEventID, Timestamp: s.r.w.hub.Now()}, Reason: row.Output,
 		},
 		Target: history.Instance{InstanceID: s.id}, Sender: &history.Instance{},
-	}, 0)
+	})
 }
 
 // stillDue reads the status row that has changed and reports whether it is still for this turn to

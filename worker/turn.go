@@ -167,7 +167,7 @@ func (s *session) refuseStarts(ctx context.Context, in *sorted) error {
 			Target: started.Parent.Instance,
 			Sender: &started.Instance,
 		}
-		if err := s.r.w.send(ctx, message, 0); err != nil {
+		if err := s.r.w.send(ctx, message); err != nil {
 			return err
 		}
 		in.done = append(in.done, h)
