@@ -30,8 +30,8 @@ type attempt struct {
 	// terminated says that somebody has tried to terminate the instance since.
 	terminated certainty
 	// begun is when the first try was made.
-	begun time.Time
-	purged     certainty
+	begun  time.Time
+	purged certainty
 }
 
 // raised is an event that was raised.
@@ -56,8 +56,8 @@ type actor struct {
 	last *taskhub.Status
 	// terminatedAt is when the instance was last told to end.
 	terminatedAt time.Time
-	events   []*raised
-	ctx      context.Context //nolint:containedctx // of the process that plays the script
+	events       []*raised
+	ctx          context.Context //nolint:containedctx // of the process that plays the script
 }
 
 // addActor makes up what happens to an instance.

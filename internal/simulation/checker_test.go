@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -13,7 +14,10 @@ import (
 
 // checker watches every request, and says what must not be.
 type checker struct {
-	w       *world
+	w *world
+
+	// mu lets what wakes by itself look beside what the scheduler has let go on.
+	mu      sync.Mutex
 	records map[string]*record
 	// requested are the messages that were ever put, by what they ask for or answer.
 	requested map[string]bool
@@ -100,6 +104,8 @@ func (c *checker) parked(p *process, call *storage.Call) {
 	if c.w.rates[twinWorker] > 0 {
 		return // two workers of one id believe that they are each other
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	b, now := c.belief(p, call.Target), time.Now()
 	switch {
 	case b.proven.IsZero() || now.Sub(b.proven) > leaseDuration:
@@ -111,6 +117,8 @@ func (c *checker) parked(p *process, call *storage.Call) {
 
 // done looks at a request that has reached the store.
 func (c *checker) done(st *step, v verdict, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.trace(st, v, err)
 	if err != nil {
 		return

@@ -110,9 +110,9 @@ func runFlow(f *flow, noCache bool, c *cut, level traceLevel) (result, outcome) 
 	w.setup = setup{partitions: 1, workers: 1, clients: 1, instances: 1, poll: time.Second, noCache: noCache, activities: 10}
 	w.create()
 	w.populate()
-	f.in.Nonce = "the-instance/0"
 	a := &actor{world: w, id: "the-instance", dice: rand.New(rand.NewPCG(1, 1))}
 	at := &attempt{input: f.in}
+	at.input.Nonce = "the-instance/0"
 	a.do(func(client *taskhub.Client) { a.start(client, at, nil) })
 	f.drive(a)
 	a.do(a.await)
@@ -136,6 +136,9 @@ func TestCuts(t *testing.T) {
 	for _, f := range flows() {
 		for _, noCache := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/cached=%t", f.name, !noCache), func(t *testing.T) {
+				if testing.Short() && noCache {
+					t.Skip("the cached variant is enough; -short is set")
+				}
 				t.Parallel()
 				whole := &cut{}
 				var want outcome

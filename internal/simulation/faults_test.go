@@ -17,22 +17,22 @@ import (
 type fault string
 
 const (
-	crashBefore   fault = "crash-before"   // a process dies before its request reaches the store
-	crashAfter    fault = "crash-after"    // a process dies before it gets the reply
-	lostReply     fault = "lost-reply"     // the request took effect, its caller cannot know
-	repeatRequest fault = "repeat"         // as above, and the storage client sends it again
-	busyBurst     fault = "busy"           // a while in which most requests are refused
-	slowRequest   fault = "slow"           // a request takes up to half a minute
-	redelivery    fault = "redelivery"     // a hidden message is handed out again
-	lateMessage   fault = "late-message"   // a visible message stays hidden for a while
-	disorder      fault = "disorder"       // queues hand out messages in any order
-	clockFault    fault = "clock"          // clocks are up to a minute off
-	stolenLease   fault = "stolen-lease"   // a partition's row names another worker all of a sudden
-	freeze        fault = "freeze"         // a process stands still and goes on later
-	twinWorker    fault = "twin"           // two workers run under one id
-	sameID        fault = "same-id"        // a worker comes back under the id it had
-	restart       fault = "restart"        // a worker is stopped in order, and another takes its place
-	outage        fault = "outage"         // the store cannot be reached for five minutes
+	crashBefore   fault = "crash-before" // a process dies before its request reaches the store
+	crashAfter    fault = "crash-after"  // a process dies before it gets the reply
+	lostReply     fault = "lost-reply"   // the request took effect, its caller cannot know
+	repeatRequest fault = "repeat"       // as above, and the storage client sends it again
+	busyBurst     fault = "busy"         // a while in which most requests are refused
+	slowRequest   fault = "slow"         // a request takes up to half a minute
+	redelivery    fault = "redelivery"   // a hidden message is handed out again
+	lateMessage   fault = "late-message" // a visible message stays hidden for a while
+	disorder      fault = "disorder"     // queues hand out messages in any order
+	clockFault    fault = "clock"        // clocks are up to a minute off
+	stolenLease   fault = "stolen-lease" // a partition's row names another worker all of a sudden
+	freeze        fault = "freeze"       // a process stands still and goes on later
+	twinWorker    fault = "twin"         // two workers run under one id
+	sameID        fault = "same-id"      // a worker comes back under the id it had
+	restart       fault = "restart"      // a worker is stopped in order, and another takes its place
+	outage        fault = "outage"       // the store cannot be reached for five minutes
 )
 
 // base are the rates at medium intensity: per request for most, per process for clocks and twins,

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,12 +84,6 @@ func (p *process) newID(about string) uuid.UUID {
 func (p *process) random(about string) float64 {
 	drawn := p.draw("random " + about)
 	return float64(binary.BigEndian.Uint64(drawn[:])>>11) / (1 << 53)
-}
-
-// dice returns a source of chance for what the process does by itself.
-func (p *process) dice(about string) *rand.Rand {
-	drawn := p.draw("dice " + about)
-	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(drawn[:]), binary.BigEndian.Uint64(drawn[8:])))
 }
 
 // gate lets the goroutines of the process begin one at a time.

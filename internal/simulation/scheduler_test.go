@@ -108,8 +108,9 @@ type scheduler struct {
 	serial  int
 
 	// The following belong to the goroutine of run.
-	events []event
-	steps  int
+	events  []event
+	planned int
+	steps   int
 	// release decides what becomes of a step and lets it go on.
 	release func(s *step)
 	// weight is how readily the steps of a process are chosen.
@@ -153,8 +154,8 @@ func (s *scheduler) abandon(st *step) bool {
 
 // at lets do happen after d. Only the scheduler's own goroutine may call it.
 func (s *scheduler) at(d time.Duration, do func()) {
-	s.serial++
-	s.events = append(s.events, event{time.Now().Add(d), s.serial, do})
+	s.planned++
+	s.events = append(s.events, event{time.Now().Add(d), s.planned, do})
 }
 
 // run lets steps go on until over reports true. It looks whenever everything is blocked.

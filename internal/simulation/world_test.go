@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/durafleet/durafleet/internal/run"
@@ -39,7 +40,7 @@ type world struct {
 	// raw is the account past the scheduler.
 	raw        storage.Account
 	names      wire.Names
-	queues     []string // the work-item queue first
+	queues     []string        // the work-item queue first
 	background context.Context //nolint:containedctx // of what the world itself does
 	rates      rates
 	setup      setup
@@ -59,9 +60,11 @@ type world struct {
 	outageUntil, busyUntil time.Time
 	began                  time.Time
 
-	level    traceLevel
+	level traceLevel
+	hash  uint64
+
+	mu       sync.Mutex
 	trace    strings.Builder
-	hash     uint64
 	failures []string
 }
 
@@ -377,18 +380,26 @@ func (w *world) end() {
 	}
 }
 
-func (w *world) failed() bool { return len(w.failures) > 0 }
+func (w *world) failed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.failures) > 0
+}
 
 // fail notes that something is wrong. Only goroutines that the scheduler has let go on may call it.
 func (w *world) fail(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	w.mu.Lock()
 	w.failures = append(w.failures, text)
+	w.mu.Unlock()
 	w.note("WRONG: %s", text)
 }
 
 // note adds a line to the trace.
 func (w *world) note(format string, args ...any) {
 	if w.level > noTrace {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		fmt.Fprintf(&w.trace, "%s %s\n", clock(time.Now()), fmt.Sprintf(format, args...))
 	}
 }
