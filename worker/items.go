@@ -131,7 +131,7 @@ func (i *items) handle(ctx, intake context.Context, h *held, place *seat) {
 		if err := h.mark(ctx); err != nil {
 			i.w.opts.Logger.Warn("work item not tried; put back", "activity", scheduled.Name,
 				"instance", h.Content.Target.InstanceID, "error", err)
-			h.putBack(ctx, putBackDelay(h.DequeueCount))
+			h.putBack(ctx, i.w.delayAfter(err, h.DequeueCount))
 			return
 		}
 	}

@@ -57,7 +57,7 @@ func (w *Worker) unreadable(ctx context.Context, h *held) {
 		w.quarantine(ctx, h, h.Err, nil)
 		return
 	}
-	delay := putBackDelay(h.DequeueCount)
+	delay := w.delayAfter(h.Err, h.DequeueCount)
 	w.opts.Logger.Warn("unreadable message; put back", "queue", h.Queue, "message", h.ID,
 		"deliveries", h.DequeueCount, "error", h.Err, "delay", delay)
 	h.putBack(ctx, delay)
@@ -124,7 +124,7 @@ func (w *Worker) quarantine(ctx context.Context, h *held, reason error, answer *
 		err = w.tellOf(p, w.hub.MarkPoison(ctx, p))
 	}
 	if err != nil {
-		delay := putBackDelay(h.DequeueCount)
+		delay := w.delayAfter(err, h.DequeueCount)
 		w.opts.Logger.Warn("poison message not moved; put back", "poison", p.ID, "error", err, "delay", delay)
 		h.putBack(ctx, delay)
 		return

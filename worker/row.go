@@ -112,7 +112,7 @@ func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, prev
 			return err
 		}
 	}
-	return fmt.Errorf("write status of instance %q: it changed %d times in a row", s.id, maxRowAttempts)
+	return fmt.Errorf("write status of instance %q: %w %d times in a row", s.id, storage.ErrPrecondition, maxRowAttempts)
 }
 
 // rowEnded reports whether the status row shows an end of the very execution that this history is of.

@@ -142,7 +142,7 @@ func (s *session) work(ctx context.Context, batch []*held) {
 func (s *session) giveUp(ctx context.Context, batch []*held, err error) {
 	s.forget()
 	batch = s.condemn(ctx, batch, err)
-	delay, log := putBackDelay(maxDeliveries(batch)), s.r.log.Warn
+	delay, log := s.r.w.delayAfter(err, maxDeliveries(batch)), s.r.log.Warn
 	switch {
 	case len(batch) == 0:
 		return

@@ -124,14 +124,15 @@ func possible(fault Fault, request *http.Request) bool {
 	}
 }
 
-// conditional reports whether a request, or a part of the transaction that it is, depends on the
-// version of something.
+// conditional reports whether a write, or a part of the transaction that it is, depends on the version
+// of something.
 func conditional(request *http.Request) bool {
 	if isBatch(request) {
 		return bytes.Contains(bodyOf(request), []byte("\r\nIf-Match: W/"))
 	}
 	version := request.Header.Get("If-Match")
-	return version != "" && version != "*"
+	// A read with a version continues one that was cut; what it reads does not change.
+	return version != "" && version != "*" && request.Method != http.MethodGet
 }
 
 // isBatch reports whether a request is a transaction of a table.
@@ -139,17 +140,21 @@ func isBatch(request *http.Request) bool {
 	return strings.HasSuffix(request.URL.Path, "/$batch")
 }
 
-// bodyOf returns a copy of a request's body. The SDK's bodies can be read more than once.
+// bodyOf returns a request's body, which can be sent still. GetBody is no help: with the SDK, what it
+// returns is the body itself, rewound.
 func bodyOf(request *http.Request) []byte {
-	if request.GetBody == nil {
+	if request.Body == nil {
 		return nil
 	}
-	body, err := request.GetBody()
+	data, err := io.ReadAll(request.Body)
+	left := io.Reader(bytes.NewReader(data))
 	if err != nil {
-		return nil
+		left = io.MultiReader(left, failing{err})
 	}
-	data, _ := io.ReadAll(body) // memory: there are no errors
-	_ = body.Close()            // as above
+	request.Body = struct {
+		io.Reader
+		io.Closer
+	}{left, request.Body}
 	return data
 }
 

@@ -196,6 +196,20 @@ func TestTransport_Switch(t *testing.T) {
 	}
 }
 
+// TestTransport_LooksOnly checks that a request that was looked into and let through is still whole.
+func TestTransport_LooksOnly(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.faults.Use(fault.Rule{Fault: fault.Unmet, Every: 2})
+	merge := storage.Operation{Action: storage.Merge, Row: row("1"), ETag: s.etag}
+	if _, err := s.Tables.Transact(t.Context(), s.name, []storage.Operation{merge}, true); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := changed(t.Context(), s); !done || err != nil {
+		t.Errorf("carried out: %v (%v)", done, err)
+	}
+}
+
 // sender answers every request with success and notes when it came.
 type sender struct{ at []time.Time }
 
