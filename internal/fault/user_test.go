@@ -2,6 +2,7 @@ package fault_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -81,9 +82,18 @@ func (u *user) raise(id, name string, data any) error {
 		u.unclear = map[string]int{}
 	}
 	if unclear > 0 {
-		u.unclear[fmt.Sprint(id, name, data)] += unclear
+		u.unclear[eventKey(id, name, data)] += unclear
 	}
 	return err
+}
+
+// eventKey identifies an event by its instance, its name and what it carries.
+func eventKey(id, name string, data any) string {
+	text, err := json.Marshal(data)
+	if err != nil {
+		panic(err) // these tests raise texts and numbers
+	}
+	return strings.Join([]string{id, name, string(text)}, " ")
 }
 
 func (u *user) raiseItems(id string, n int) error {
@@ -209,7 +219,7 @@ func (u *user) checkItems(id string, n int, output string) error {
 		got[number]++
 	}
 	for i := range n {
-		most := 1 + u.unclear[fmt.Sprint(id, item.Name(), i)]
+		most := 1 + u.unclear[eventKey(id, item.Name(), i)]
 		if count := got[fmt.Sprint(i)]; count < 1 || count > most {
 			return fmt.Errorf("event %d was taken %d times, at most %d expected: %s", i, count, most, output)
 		}
