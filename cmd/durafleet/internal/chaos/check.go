@@ -14,9 +14,11 @@ import (
 
 const (
 	// drainLimit bounds how long messages without a purpose may circulate once all instances have
-	// ended: an answer that comes too late is given several deliveries before it is dropped.
-	drainLimit = 3 * time.Minute
+	// ended. An answer that nobody seems to wait for may have come too early: it is put back until it
+	// is 6 minutes old, with delays that double, so that its last delivery is in the ninth minute.
+	drainLimit = 10 * time.Minute
 	drainPause = 500 * time.Millisecond
+	drainShown = 30 * time.Second
 	// checkers is how many instances are checked or purged at once.
 	checkers = 8
 )
@@ -72,8 +74,8 @@ func (i *inspector) inspect(ctx context.Context) (instances int, left Leftovers,
 // awaitDrained waits until no message is left.
 func (i *inspector) awaitDrained(ctx context.Context) error {
 	i.say("waiting until the queues are empty")
-	deadline := time.Now().Add(drainLimit)
-	for {
+	begun := time.Now()
+	for said := begun; ; {
 		messages, err := i.messages(ctx)
 		if err != nil {
 			return err
@@ -81,7 +83,11 @@ func (i *inspector) awaitDrained(ctx context.Context) error {
 		if messages == 0 {
 			return nil
 		}
-		if time.Now().After(deadline) {
+		if time.Since(said) > drainShown {
+			said = time.Now()
+			i.say("%d messages are left, which nobody seems to wait for", messages)
+		}
+		if time.Since(begun) > drainLimit {
 			i.wrongs.add("%d messages are left in the queues %v after all instances have ended", messages, drainLimit)
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/taskhub"
 )
@@ -17,7 +18,8 @@ type driver struct {
 	client *taskhub.Client
 	ledger *ledger
 	wrongs *wrongs
-	// purge makes it purge instances as soon as they are checked, for runs with too many to keep.
+	// purge makes it purge instances as soon as they are checked, except those that trail, for runs with
+	// too many to keep.
 	purge bool
 
 	group run.Group
@@ -87,19 +89,41 @@ func (d *driver) drive(ctx context.Context, j *job) {
 	if problem != "" {
 		d.wrong("%s", problem)
 	}
+	keep := !d.purge || j.trails
 	d.mu.Lock()
 	d.checked++
 	d.events += len(j.raised)
-	if !d.purge {
+	if keep {
 		d.kept[j.id] = j
 	}
 	d.mu.Unlock()
-	if !d.purge {
+	if keep {
 		return
 	}
-	if err := d.insist(ctx, func(ctx context.Context) error { return d.purgeOne(ctx, j.id) }); err != nil && ctx.Err() == nil {
+	if err := d.purgeFamily(ctx, j); err != nil && ctx.Err() == nil {
 		d.wrong("%v", err)
 	}
+}
+
+// purgeFamily purges a job and what it has started. The status of a child is written last, so that
+// its parent may end before it.
+func (d *driver) purgeFamily(ctx context.Context, j *job) error {
+	for _, child := range j.children {
+		err := d.insist(ctx, func(ctx context.Context) error {
+			status, err := d.client.Wait(ctx, child)
+			if err == nil && status.Status != history.Completed {
+				d.wrong("%s ended %s (%s)", child, status.Status, status.Failure)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := d.insist(ctx, func(ctx context.Context) error { return d.purgeOne(ctx, child) }); err != nil {
+			return err
+		}
+	}
+	return d.insist(ctx, func(ctx context.Context) error { return d.purgeOne(ctx, j.id) })
 }
 
 func (d *driver) purgeOne(ctx context.Context, id string) error {

@@ -30,6 +30,11 @@ type job struct {
 	reason string
 	// raised is what became of its events.
 	raised []raising
+	// children are the ids of the instances that it starts.
+	children []string
+	// trails says that something may still run for it when it has ended. It must not be purged before
+	// that has ended, too: an answer for an unknown instance waits for minutes, as it may be early.
+	trails bool
 }
 
 // raising is what became of one event.
@@ -46,7 +51,7 @@ const kinds = 10
 
 // newJob makes the i-th job; the kinds take turns.
 func newJob(i int) *job {
-	n := 4 + i%5
+	n := 4 + i/kinds%5
 	j := &job{ends: history.Completed, input: n, want: strconv.Itoa(squares(n)), steady: true}
 	kind := ""
 	switch i % kinds {
@@ -64,7 +69,7 @@ func newJob(i int) *job {
 	case 5:
 		kind, j.name, j.input = "generations", generations.Name(), life{End: n}
 	case 6:
-		n = 2 + i%3
+		n = 2 + i/kinds%3
 		j.input = n
 		kind, j.name, j.want = "retries", stubborn.Name(), strconv.Itoa(n+1)
 	case 7:
@@ -74,9 +79,14 @@ func newJob(i int) *job {
 		kind, j.name, j.steer, j.steady = "suspended", gate.Name(), suspendAndResume, false
 	case 9:
 		kind, j.name, j.steer, j.steady = "terminated", endless.Name(), terminate, false
-		j.ends, j.reason = history.Terminated, fmt.Sprintf("chaos has no use for %d", i)
+		j.trails, j.ends, j.reason = true, history.Terminated, fmt.Sprintf("chaos has no use for %d", i)
 	}
 	j.id = fmt.Sprintf("%s-%05d", kind, i)
+	if j.name == family.Name() {
+		for child := range n {
+			j.children = append(j.children, childID(j.id, child))
+		}
+	}
 	return j
 }
 

@@ -223,10 +223,14 @@ func joined(numbers []int) string {
 func runFamily(ctx *orchestration.Context, step step, n int) (int, error) {
 	tasks := make([]orchestration.Task[int], n)
 	for i := range tasks {
-		tasks[i] = orchestration.CallSubOrchestration(ctx, chain, 2)
+		id := orchestration.InstanceID(childID(ctx.InstanceID(), i))
+		tasks[i] = orchestration.CallSubOrchestration(ctx, chain, 2, id)
 	}
 	return sumOf(tasks, step)
 }
+
+// childID returns the id of the i-th child of a family.
+func childID(parent string, i int) string { return fmt.Sprintf("%s-child-%d", parent, i) }
 
 func runGenerations(ctx *orchestration.Context, step step, l life) (int, error) {
 	if l.Age == l.End {

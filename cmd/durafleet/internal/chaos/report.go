@@ -15,8 +15,8 @@ type Report struct {
 	Seed    uint64  `json:"seed"`
 	Workers int     `json:"workers"`
 	Seconds float64 `json:"seconds"`
-	// Instances is how many a client started, Stored how many there were at the end, children among
-	// them; those that were purged during the run are not.
+	// Instances is how many a client started. Stored is how many there were at the end, their children
+	// among them, without those that were purged during the run.
 	Instances int `json:"instances"`
 	Stored    int `json:"storedInstances"`
 	// Checked is how many results were compared with what they had to be.
