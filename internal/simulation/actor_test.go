@@ -141,9 +141,9 @@ func (a *actor) pause(d time.Duration) {
 // play runs the rest of an actor's script in a process.
 func (w *world) play(a *actor, p *process) {
 	p.group.Go(p.ctx, "actor "+a.id, func(ctx context.Context) {
-		hub, err := p.hub()
+		hub, err := p.hub(a.id)
 		for err != nil && run.Sleep(ctx, 5*time.Second) {
-			hub, err = p.hub()
+			hub, err = p.hub(a.id)
 		}
 		if err != nil {
 			return

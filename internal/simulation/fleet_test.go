@@ -118,7 +118,8 @@ func TestExact(t *testing.T) {
 	if testing.Short() {
 		n = 40
 	}
-	for seed := range n {
+	for i := range n {
+		seed := *seedFlag - 1 + i
 		first, second := inBubble(t, seed+1, nil, noTrace), inBubble(t, seed+1, nil, noTrace)
 		if first.hash != second.hash || first.steps != second.steps {
 			t.Errorf("seed %d: %d steps with hash %x, then %d with %x\n%s", seed+1, first.steps, first.hash, second.steps, second.hash,

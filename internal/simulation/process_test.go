@@ -59,9 +59,11 @@ func (w *world) newProcess(id string, client bool) *process {
 // String names the process in traces.
 func (p *process) String() string { return fmt.Sprintf("%s#%d", p.id, p.number) }
 
-// hub opens the hub as the process sees it.
-func (p *process) hub() (*taskhub.Hub, error) {
-	ports := storage.WithHook(p.world.raw, p.request)
+// hub opens the hub as the process sees it; who tells its users apart if there are several.
+func (p *process) hub(who string) (*taskhub.Hub, error) {
+	ports := storage.WithHook(p.world.raw, func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+		return p.request(ctx, who, call, next)
+	})
 	environment := store.Environment{NewID: p.newID, Random: p.random, Now: func() time.Time { return time.Now().Add(p.skew) }}
 	return taskhub.Open(p.ctx, taskhub.PortsIn(ports, environment), hubName, nil)
 }
@@ -107,11 +109,11 @@ func (p *process) pass(name string) {
 }
 
 // request is the hook of the process's ports.
-func (p *process) request(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+func (p *process) request(ctx context.Context, who string, call *storage.Call, next func(context.Context) error) error {
 	if p.dead.Load() {
 		return errDead
 	}
-	st := &step{process: p, call: call, next: next}
+	st := &step{process: p, name: who, call: call, next: next}
 	p.world.check.parked(p, call)
 	p.world.sched.park(st)
 	var v verdict
@@ -119,7 +121,7 @@ func (p *process) request(ctx context.Context, call *storage.Call, next func(con
 	case v = <-st.answer:
 	case <-ctx.Done():
 		if p.world.sched.abandon(st) {
-			p.pass(fmt.Sprint("give up ", call.Kind, call.Target, call.Key)) // not beside others that wake at the same moment
+			p.pass(fmt.Sprint("give up ", who, call.Kind, call.Target, call.Key, call.Content)) // not beside others that wake at the same moment
 			return ambiguous(call, ctx.Err())
 		}
 		v = <-st.answer

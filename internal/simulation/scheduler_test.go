@@ -18,7 +18,7 @@ import (
 // end of an activity.
 type step struct {
 	process *process
-	// call is the request, nil for other steps; name says what those are.
+	// call is the request, nil for other steps; name says what those are, or who makes the request.
 	call *storage.Call
 	name string
 	// next carries the request out.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"github.com/durafleet/durafleet/internal/run"
@@ -182,9 +183,9 @@ func (w *world) startWorker(id string) *process {
 	p.running.Store(true)
 	p.group.Go(p.ctx, "main", func(ctx context.Context) {
 		defer p.running.Store(false)
-		hub, err := p.hub()
+		hub, err := p.hub("")
 		for err != nil && run.Sleep(ctx, 5*time.Second) {
-			hub, err = p.hub()
+			hub, err = p.hub("")
 		}
 		if err != nil {
 			return
@@ -267,6 +268,7 @@ func (w *world) release(st *step) {
 	}
 	if w.stormy {
 		w.disturb()
+		synctest.Wait() // for those who were told to stop
 	}
 	v, now := w.judge(st)
 	if !now {
@@ -279,6 +281,7 @@ func (w *world) release(st *step) {
 	if w.chance(0.25) {
 		// Requests take some time, during which others may come.
 		run.Sleep(w.background, w.between(0, 20*time.Millisecond))
+		synctest.Wait()
 	}
 	w.record(st, v)
 	switch v {
@@ -420,7 +423,7 @@ func (w *world) record(st *step, v verdict) {
 	if w.level == everyStep {
 		text := st.name
 		if st.call != nil {
-			text = fmt.Sprintln(st.call.Kind, st.call.Target, st.call.Key)
+			text = fmt.Sprint(st.call.Kind, " ", st.call.Target, " ", st.call.Key)
 		}
 		w.note("%v goes on with %s, verdict %d, hash %x", st.process, text, v, w.hash)
 	}

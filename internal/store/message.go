@@ -36,9 +36,11 @@ func (h *Hub) Send(ctx context.Context, m *wire.Message, delay time.Duration) (S
 	return h.send(ctx, m, delay)
 }
 
-// stamp gives a message its id, unless it has one, and its sequence number.
+// stamp gives a message its id and its sequence number, unless it has them from a try before.
 func (h *Hub) stamp(m *wire.Message) {
-	m.SequenceNumber = h.sequence.Add(1)
+	if m.SequenceNumber == 0 {
+		m.SequenceNumber = h.sequence.Add(1)
+	}
 	if m.ActivityID == "" {
 		m.ActivityID = h.options.Environment.NewID(m.Target.InstanceID).String()
 	}
