@@ -39,7 +39,7 @@ func TestHistory_NoReply_H2(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			// With the default visibility nothing is delivered twice because a machine is slow.
-			atRealFleet(t, &worker.Options{}, func(t *testing.T, f *fleet) {
+			atRealFleet(t, &worker.Options{MaxPollInterval: time.Second}, func(t *testing.T, f *fleet) {
 				f.onWorkers(fault.Rule{Fault: kind, Kinds: []storage.Kind{storage.TableTransact}})
 				f.run(jobs())
 				f.settle()

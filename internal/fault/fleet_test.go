@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	if atOnce := flag.Lookup("test.parallel"); atOnce != nil {
 		// The tests mostly wait. This fails only for a value that is no number.
-		_ = atOnce.Value.Set("12")
+		_ = atOnce.Value.Set("6")
 	}
 	code := m.Run()
 	azurite.StopShared()

@@ -39,7 +39,7 @@ func TestOutage_NobodyWaitsAfterwards(t *testing.T) {
 				o := &outage{target: target}
 				o.on.Store(true)
 				var r runs
-				w.StartHooked(o.hook, &worker.Options{Visibility: visibility}, r.bindings()...)
+				w.StartHooked(o.hook, &worker.Options{Visibility: visibility, MaxPollInterval: 5 * time.Second}, r.bindings()...)
 				u := &user{ctx: w.Context(), client: w.Client}
 				var waited []string
 				for _, j := range jobs() {

@@ -108,7 +108,7 @@ func (u *user) raiseItems(id string, n int) error {
 // terminate terminates an instance that runs.
 func (u *user) terminate(id string) error {
 	_, err := u.insist("wait for the start of "+id, func(ctx context.Context) error {
-		_, err := u.client.WaitForStart(ctx, id, taskhub.PollInterval(100*time.Millisecond))
+		_, err := u.client.WaitForStart(ctx, id, taskhub.PollInterval(250*time.Millisecond))
 		return err
 	})
 	if err != nil {
@@ -180,7 +180,7 @@ func (u *user) reach(id string, want ...history.Status) error {
 			return err
 		case slices.Contains(want, status.Status):
 			return nil
-		case status.Status.Terminal() || !run.Sleep(u.ctx, 50*time.Millisecond):
+		case status.Status.Terminal() || !run.Sleep(u.ctx, 200*time.Millisecond):
 			return fmt.Errorf("%s is %s, want one of %s", id, status.Status, want)
 		}
 	}
@@ -189,7 +189,7 @@ func (u *user) reach(id string, want ...history.Status) error {
 // end waits for the end of an instance.
 func (u *user) end(id string) (status *taskhub.Status, err error) {
 	_, err = u.insist("wait for "+id, func(ctx context.Context) error {
-		status, err = u.client.Wait(ctx, id, taskhub.PollInterval(500*time.Millisecond))
+		status, err = u.client.Wait(ctx, id, taskhub.PollInterval(time.Second))
 		return err
 	})
 	return status, err
