@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/child"
 	"github.com/durafleet/durafleet/internal/run"
 )
 
@@ -143,44 +144,44 @@ func (s *saboteur) strike(ctx context.Context, fault Fault) error {
 }
 
 // pick chooses a worker.
-func (s *saboteur) pick() *member {
+func (s *saboteur) pick() *child.Process {
 	members := s.fleet.members()
 	return members[s.random.IntN(len(members))]
 }
 
 func (s *saboteur) killWorker(ctx context.Context) error {
 	m := s.pick()
-	owned, err := s.fleet.ownedBy(ctx, m.id)
+	owned, err := s.fleet.ownedBy(ctx, m.ID())
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	m.kill()
-	hits := s.recovery.hitWorker(KillWorker, m.id, now, owned, true)
+	m.Kill()
+	hits := s.recovery.hitWorker(KillWorker, m.ID(), now, owned, true)
 	s.fleet.bury(m)
-	s.say("FAULT %s: killed %s (SIGKILL), process %d, with %d pieces of work; starting another one", KillWorker, m.id, m.pid(), hits)
+	s.say("FAULT %s: killed %s (SIGKILL), process %d, with %d pieces of work; starting another one", KillWorker, m.ID(), m.PID(), hits)
 	return s.fleet.grow(ctx, 1)
 }
 
 func (s *saboteur) freezeWorker(ctx context.Context) error {
 	m := s.pick()
-	owned, err := s.fleet.ownedBy(ctx, m.id)
+	owned, err := s.fleet.ownedBy(ctx, m.ID())
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	if err := m.freeze(); err != nil {
+	if err := m.Freeze(); err != nil {
 		return err
 	}
-	hits := s.recovery.hitWorker(FreezeWorker, m.id, now, owned, true)
+	hits := s.recovery.hitWorker(FreezeWorker, m.ID(), now, owned, true)
 	frozen := s.lease + freezeBeyond
-	s.say("FAULT %s: froze %s (SIGSTOP) with %d pieces of work for %v", FreezeWorker, m.id, hits, frozen)
+	s.say("FAULT %s: froze %s (SIGSTOP) with %d pieces of work for %v", FreezeWorker, m.ID(), hits, frozen)
 	over := run.Sleep(ctx, frozen)
-	if err := m.thaw(); err != nil {
+	if err := m.Thaw(); err != nil {
 		return err
 	}
 	if over {
-		s.say("      %s: %s goes on (SIGCONT)", FreezeWorker, m.id)
+		s.say("      %s: %s goes on (SIGCONT)", FreezeWorker, m.ID())
 	}
 	return nil
 }
@@ -189,13 +190,13 @@ func (s *saboteur) rollingRestart(ctx context.Context) error {
 	members := s.fleet.members()
 	s.say("FAULT %s: restarting %d workers one after the other (SIGTERM)", RollingRestart, len(members))
 	for _, m := range members {
-		owned, err := s.fleet.ownedBy(ctx, m.id)
+		owned, err := s.fleet.ownedBy(ctx, m.ID())
 		if err != nil {
 			return err
 		}
 		begun := time.Now()
-		s.recovery.hitWorker(RollingRestart, m.id, begun, owned, false)
-		err = m.stop(ctx)
+		s.recovery.hitWorker(RollingRestart, m.ID(), begun, owned, false)
+		err = m.Stop(ctx, stopTimeout)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -203,7 +204,7 @@ func (s *saboteur) rollingRestart(ctx context.Context) error {
 			s.wrongs.add("%v", err)
 		}
 		s.fleet.bury(m)
-		s.say("      %s: %s ended after %.1f s", RollingRestart, m.id, time.Since(begun).Seconds())
+		s.say("      %s: %s ended after %.1f s", RollingRestart, m.ID(), time.Since(begun).Seconds())
 		if err := s.fleet.grow(ctx, 1); err != nil {
 			return err
 		}

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/child"
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/wire"
@@ -18,6 +17,9 @@ import (
 
 // WorkerCommand is the name of the command that calls Work. It is for this package alone.
 const WorkerCommand = "chaos-worker"
+
+// stopTimeout bounds an orderly stop of a worker.
+const stopTimeout = 20 * time.Second
 
 // fleet is the worker processes.
 type fleet struct {
@@ -33,7 +35,7 @@ type fleet struct {
 
 	mu      sync.Mutex
 	spawned int
-	alive   []*member
+	alive   []*child.Process
 	closed  bool // nothing may be started any more
 }
 
@@ -42,7 +44,7 @@ var errOver = errors.New("the run is over")
 
 // grow starts n more workers and waits until they work.
 func (f *fleet) grow(ctx context.Context, n int) error {
-	started := make([]*member, n)
+	started := make([]*child.Process, n)
 	for i := range started {
 		m, err := f.spawn(ctx)
 		if err != nil {
@@ -51,7 +53,7 @@ func (f *fleet) grow(ctx context.Context, n int) error {
 		started[i] = m
 	}
 	for _, m := range started {
-		if err := m.awaitStart(ctx); err != nil {
+		if err := m.AwaitStart(ctx); err != nil {
 			return err
 		}
 	}
@@ -59,51 +61,47 @@ func (f *fleet) grow(ctx context.Context, n int) error {
 }
 
 // spawn starts the next worker.
-func (f *fleet) spawn(ctx context.Context) (*member, error) {
+func (f *fleet) spawn(ctx context.Context) (*child.Process, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return nil, errOver
 	}
-	executable, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
-	}
 	f.spawned++
 	id := fmt.Sprintf("worker-%d", f.spawned)
-	command := exec.Command(executable, WorkerCommand, "--hub", f.hub.Name(), "--worker-id", id,
-		"--lease", f.lease.String(), "--figures", f.figures.String())
-	// Keys do not belong into command lines, which other users can read.
-	command.Env = append(os.Environ(), "DURAFLEET_CONNECTION="+f.connection)
-	m, err := spawn(ctx, &f.group, id, command, f.ledger.take)
+	m, err := child.Start(ctx, &f.group, &child.Spec{
+		ID: id, Connection: f.connection, Fail: f.fail,
+		Args: []string{
+			WorkerCommand, "--hub", f.hub.Name(), "--worker-id", id,
+			"--lease", f.lease.String(), "--figures", f.figures.String(),
+		},
+		Take: func(text []byte) error {
+			told, err := parseLine(text)
+			if err == nil {
+				f.ledger.take(id, told)
+			}
+			return err
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
 	f.alive = append(f.alive, m)
-	f.group.Go(ctx, "chaos: watch "+id, func(ctx context.Context) {
-		select {
-		case <-m.done:
-			if !m.unwanted.Load() && ctx.Err() == nil {
-				f.fail(fmt.Errorf("worker %s ended by itself: %s", id, m.epitaph()))
-			}
-		case <-ctx.Done():
-		}
-	})
 	return m, nil
 }
 
 // members returns those that are alive, in the order of their start.
-func (f *fleet) members() []*member {
+func (f *fleet) members() []*child.Process {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.alive)
 }
 
 // bury forgets a member whose end was asked for.
-func (f *fleet) bury(m *member) {
+func (f *fleet) bury(m *child.Process) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.alive = slices.DeleteFunc(f.alive, func(other *member) bool { return other == m })
+	f.alive = slices.DeleteFunc(f.alive, func(other *child.Process) bool { return other == m })
 }
 
 // ownedBy returns a function that tells which instances are in the partitions that a worker owns now.
@@ -130,7 +128,7 @@ func (f *fleet) stopAll(ctx context.Context) error {
 	members := f.members()
 	failures := make([]error, len(members))
 	run.Each(ctx, "chaos: stop", len(members), len(members), func(ctx context.Context, i int) {
-		failures[i] = members[i].stop(ctx)
+		failures[i] = members[i].Stop(ctx, stopTimeout)
 	})
 	return errors.Join(failures...)
 }
@@ -141,7 +139,7 @@ func (f *fleet) killAll() {
 	f.mu.Lock()
 	f.closed = true
 	for _, m := range f.alive {
-		m.kill()
+		m.Kill()
 	}
 	f.mu.Unlock()
 	f.group.Wait()

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/child"
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/taskhub"
 )
@@ -85,7 +86,7 @@ func TestLeaveOut(t *testing.T) {
 	t.Parallel()
 	opts := &Options{Faults: Faults()}
 	left := opts.leaveOut()
-	if slices.Contains(opts.Faults, FreezeWorker) != canFreeze || slices.Contains(left, FreezeWorker) == canFreeze {
+	if slices.Contains(opts.Faults, FreezeWorker) != child.CanFreeze || slices.Contains(left, FreezeWorker) == child.CanFreeze {
 		t.Errorf("%v may happen, %v are left out", opts.Faults, left)
 	}
 }

@@ -24,17 +24,17 @@ func newLedger() *ledger {
 }
 
 // take takes in what a worker tells.
-func (l *ledger) take(m *member, told line) {
-	l.recovery.take(m.id, told, time.Now())
+func (l *ledger) take(worker string, told line) {
+	l.recovery.take(worker, told, time.Now())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch told.Kind {
 	case lineBegun:
 		l.runs[told.Call]++
 	case lineRequests:
-		l.requests[m.id] = told.Counts
+		l.requests[worker] = told.Counts
 	case lineFigures:
-		l.figures[m.id] = told.Counts
+		l.figures[worker] = told.Counts
 	case lineStarted, lineStep, lineRan:
 	}
 }

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,21 +52,11 @@ func (n *narrator) say(l line) {
 	_, _ = n.out.Write(append(text, '\n')) // see narrator
 }
 
-// readLines calls take for each line until the input ends. A line that was cut off by the end of
-// its writer is dropped.
-func readLines(in io.Reader, take func(line)) error {
-	lines := bufio.NewScanner(in)
-	var broken error
-	for lines.Scan() {
-		if broken != nil {
-			return broken
-		}
-		var l line
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			broken = fmt.Errorf("line %.80q of a worker: %w", lines.Text(), err)
-			continue
-		}
-		take(l)
+// parseLine reads one line.
+func parseLine(text []byte) (line, error) {
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil {
+		return line{}, fmt.Errorf("line %.80q of a worker: %w", text, err)
 	}
-	return lines.Err()
+	return l, nil
 }

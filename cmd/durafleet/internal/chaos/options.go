@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/child"
 )
 
 // Options configures Run. The zero value of every field means its default, unless it says otherwise.
@@ -131,7 +133,7 @@ func (o *Options) check() error {
 
 // leaveOut takes faults away that this system cannot make happen, and returns them.
 func (o *Options) leaveOut() []Fault {
-	if canFreeze || !slices.Contains(o.Faults, FreezeWorker) {
+	if child.CanFreeze || !slices.Contains(o.Faults, FreezeWorker) {
 		return nil
 	}
 	o.Faults = slices.DeleteFunc(slices.Clone(o.Faults), func(f Fault) bool { return f == FreezeWorker })

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/child"
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/report"
 	"github.com/durafleet/durafleet/internal/run"
 )
 
@@ -23,7 +24,7 @@ type fleet struct {
 	group run.Group
 
 	mu      sync.Mutex
-	members []*member
+	members []*child.Process
 	killed  string
 	closed  bool // nothing may be started any more
 }
@@ -39,11 +40,9 @@ func (f *fleet) watch(ctx context.Context, ended <-chan struct{}, err error) {
 	})
 }
 
-const startTimeout = 30 * time.Second
-
 // startAll starts n workers and waits until all of them work.
 func (f *fleet) startAll(ctx context.Context, n int) error {
-	started := make([]*member, n)
+	started := make([]*child.Process, n)
 	for i := range started {
 		m, err := f.start(ctx)
 		if err != nil {
@@ -52,56 +51,55 @@ func (f *fleet) startAll(ctx context.Context, n int) error {
 		started[i] = m
 	}
 	for _, m := range started {
-		if err := m.awaitStart(ctx); err != nil {
+		if err := m.AwaitStart(ctx); err != nil {
 			return err
 		}
-		f.show.say("Worker %s is process %d", m.id, m.pid())
+		f.show.say("Worker %s is process %d", m.ID(), m.PID())
 	}
 	return nil
 }
 
 // start starts the next worker.
-func (f *fleet) start(ctx context.Context) (*member, error) {
+func (f *fleet) start(ctx context.Context) (*child.Process, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return nil, errOver
 	}
-	executable := f.executable
-	if executable == "" {
-		own, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("find this program: %w", err)
-		}
-		executable = own
-	}
-	m := newMember(fmt.Sprintf("worker-%d", len(f.members)+1), executable, f.connection, f.tally.take)
-	if err := m.start(ctx, &f.group); err != nil {
+	id := fmt.Sprintf("worker-%d", len(f.members)+1)
+	m, err := child.Start(ctx, &f.group, &child.Spec{
+		ID: id, Executable: f.executable, Connection: f.connection, Fail: f.fail,
+		Args: []string{
+			"worker", "--report", "--hub", hubName, "--worker-id", id,
+			"--lease", leaseDuration.String(), "--acquire-interval", acquireInterval.String(),
+			"--visibility", visibility.String(), "--max-poll-interval", maxPollInterval.String(),
+			"--drain-timeout", "5s",
+		},
+		Take: func(text []byte) error {
+			line, err := report.Parse(text)
+			if err == nil {
+				f.tally.take(line)
+			}
+			return err
+		},
+	})
+	if err != nil {
 		return nil, err
 	}
 	f.members = append(f.members, m)
-	f.group.Go(ctx, "demo: watch "+m.id, func(ctx context.Context) {
-		select {
-		case <-m.done:
-			if !m.unwanted.Load() && ctx.Err() == nil {
-				f.fail(fmt.Errorf("worker %s ended by itself: %s", m.id, m.epitaph()))
-			}
-		case <-ctx.Done():
-		}
-	})
 	return m, nil
 }
 
 // killOneAt kills a worker with SIGKILL when so many activities have been run, the one that has
 // reported the last of them: its result is not stored yet. Another one is started in its place.
 func (f *fleet) killOneAt(ctx context.Context, runs int) {
-	killed := make(chan *member, 1)
+	killed := make(chan *child.Process, 1)
 	f.tally.when(runs, func(id string) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for _, m := range f.members {
-			if m.id == id {
-				m.kill()
+			if m.ID() == id {
+				m.Kill()
 				f.killed = id
 				killed <- m
 			}
@@ -116,18 +114,18 @@ func (f *fleet) killOneAt(ctx context.Context, runs int) {
 	})
 }
 
-func (f *fleet) replace(ctx context.Context, dead *member, runs int) {
+func (f *fleet) replace(ctx context.Context, dead *child.Process, runs int) {
 	f.show.say("Killed worker %s (SIGKILL) after %d activities; its partitions are free after %v, its messages after %v",
-		dead.id, runs, leaseDuration, visibility)
+		dead.ID(), runs, leaseDuration, visibility)
 	m, err := f.start(ctx)
 	if err == nil {
-		err = m.awaitStart(ctx)
+		err = m.AwaitStart(ctx)
 	}
 	if err != nil {
-		f.fail(fmt.Errorf("replace worker %s: %w", dead.id, err))
+		f.fail(fmt.Errorf("replace worker %s: %w", dead.ID(), err))
 		return
 	}
-	f.show.say("Worker %s is process %d, in place of %s", m.id, m.pid(), dead.id)
+	f.show.say("Worker %s is process %d, in place of %s", m.ID(), m.PID(), dead.ID())
 }
 
 func (f *fleet) killedID() string {
@@ -145,15 +143,15 @@ func (f *fleet) stopAll(ctx context.Context) {
 	members := f.members
 	f.mu.Unlock()
 	for _, m := range members {
-		m.stop()
+		m.Release()
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	for _, m := range members {
 		select {
-		case <-m.done:
+		case <-m.Done():
 		case <-ctx.Done():
-			m.kill()
+			m.Kill()
 		}
 	}
 }
@@ -167,7 +165,7 @@ func (f *fleet) killAll() {
 	f.mu.Lock()
 	f.closed = true
 	for _, m := range f.members {
-		m.kill()
+		m.Kill()
 	}
 	f.mu.Unlock()
 	f.group.Wait()

@@ -3,7 +3,6 @@
 package report
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -89,25 +88,11 @@ func (w *Writer) write(line *Line) {
 	_, _ = w.out.Write(append(text, '\n')) // see Writer
 }
 
-// maxLine bounds a line; the longest ones hold an error's text.
-const maxLine = 1 << 20
-
-// Read calls take for each line until the input ends. A line that was cut off by the end of its
-// writer is dropped.
-func Read(in io.Reader, take func(Line)) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxLine)
-	var broken error
-	for lines.Scan() {
-		if broken != nil {
-			return broken
-		}
-		var line Line
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			broken = fmt.Errorf("report %.80q: %w", lines.Text(), err)
-			continue
-		}
-		take(line)
+// Parse reads one line.
+func Parse(text []byte) (Line, error) {
+	var line Line
+	if err := json.Unmarshal(text, &line); err != nil {
+		return Line{}, fmt.Errorf("report %.80q: %w", text, err)
 	}
-	return lines.Err()
+	return line, nil
 }

@@ -19,8 +19,12 @@ func TestReport_RoundTrip(t *testing.T) {
 	w.Activity(activity.Info{Name: "A", CallID: "x:1", Attempt: 2, Delivery: 3}, errors.New("broken"))
 	w.Requests(map[string]int64{"queue.put": 4})
 	var got []report.Line
-	if err := report.Read(out, func(line report.Line) { got = append(got, line) }); err != nil {
-		t.Fatal(err)
+	for text := range bytes.Lines(out.Bytes()) {
+		line, err := report.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, line)
 	}
 	want := []report.Line{
 		{Kind: report.Started, Worker: "w1"},
@@ -32,25 +36,9 @@ func TestReport_RoundTrip(t *testing.T) {
 	}
 }
 
-func TestRead_Broken(t *testing.T) {
+func TestParse_Broken(t *testing.T) {
 	t.Parallel()
-	const line = `{"kind":"started","worker":"w1"}` + "\n"
-	for _, tt := range []struct {
-		name, in string
-		lines    int
-		fails    bool
-	}{
-		{"cut off at the end", line + `{"kind":"ru`, 1, false},
-		{"garbage in between", line + "panic: no\n" + line, 1, true},
-		{"a line without end", line + strings.Repeat("x", 2<<20), 1, true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			lines := 0
-			err := report.Read(strings.NewReader(tt.in), func(report.Line) { lines++ })
-			if lines != tt.lines || (err != nil) != tt.fails {
-				t.Errorf("%d lines, %v", lines, err)
-			}
-		})
+	if line, err := report.Parse([]byte("panic: no")); err == nil || !strings.Contains(err.Error(), `report "panic: no"`) {
+		t.Errorf("%+v, %v", line, err)
 	}
 }

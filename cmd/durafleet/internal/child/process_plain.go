@@ -1,6 +1,6 @@
 //go:build !unix && !windows
 
-package chaos
+package child
 
 import "syscall"
 

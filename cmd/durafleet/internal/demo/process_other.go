@@ -1,8 +1,0 @@
-//go:build !unix && !windows
-
-package demo
-
-import "syscall"
-
-// processAttributes knows nothing to ask for on this system; the child still watches its pipe.
-func processAttributes() *syscall.SysProcAttr { return nil }
