@@ -52,11 +52,10 @@ func (s *session) checkpoint(ctx context.Context, in *sorted, b before, out *tur
 		s.undo(ctx, sent)
 		return err
 	}
-	// 2. History. Refused at the first and only attempt, nothing of the turn has happened.
+	// 2. History. If it was surely not stored, nothing of the turn has happened.
 	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
 	if err != nil {
-		var refused *store.RefusedError
-		if errors.As(err, &refused) && refused.Undo {
+		if errors.Is(err, store.ErrUnstored) {
 			s.undo(ctx, sent)
 		}
 		return err

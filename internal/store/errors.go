@@ -11,6 +11,10 @@ import (
 var (
 	// ErrRefused is matched by every *RefusedError.
 	ErrRefused = errors.New("store: the history has moved on")
+	// ErrUnstored reports that nothing at all of a history write took effect: its first transaction was
+	// refused, or surely not carried out, at its first and only attempt. What was sent for the write may
+	// be taken back.
+	ErrUnstored = errors.New("store: nothing was stored")
 	// ErrUnclear reports a history write of which it is not known whether it took effect. The
 	// instance has to be loaded again; nothing that was sent for the write may be undone.
 	ErrUnclear = errors.New("store: outcome of the history write is unclear")
@@ -31,10 +35,7 @@ var (
 // was loaded. Nothing more of the write took effect.
 type RefusedError struct {
 	InstanceID string
-	// Undo says that nothing at all was stored and that what was sent for the write may be taken
-	// back: the first transaction was refused, at its first and only attempt.
-	Undo bool
-	Err  error
+	Err        error
 }
 
 // Error implements error.

@@ -162,22 +162,21 @@ type Committed struct {
 
 // CommitHistory writes the events and moves the sentinel on, in one transaction or, if there are
 // many, in several, each of which builds on the one before. If another writer was there first,
-// the error is a *RefusedError; if the outcome stays unclear, ErrUnclear.
+// the error is a *RefusedError; if nothing at all was stored, it matches ErrUnstored; if the outcome
+// stays unclear, ErrUnclear.
 func (h *Hub) CommitHistory(ctx context.Context, c Commit) (Committed, error) {
 	rows, done, err := h.prepareRows(ctx, c)
 	if err != nil {
-		return done, fmt.Errorf("commit history of instance %q: %w", c.InstanceID, err)
+		h.undoBlobs(ctx, done.Blobs)
+		return done, fmt.Errorf("%w: commit history of instance %q: %w", ErrUnstored, c.InstanceID, err)
 	}
 	etag := c.ETag
 	batches := splitRows(rows)
 	for i, batch := range batches {
 		etag, err = h.commitBatch(ctx, c, batch, etag, i == len(batches)-1)
-		var refused *RefusedError
-		if errors.As(err, &refused) {
-			refused.Undo = refused.Undo && i == 0
-			if refused.Undo {
-				h.undoBlobs(ctx, done.Blobs)
-			}
+		if err != nil && i == 0 && !errors.Is(err, ErrUnclear) {
+			h.undoBlobs(ctx, done.Blobs)
+			err = fmt.Errorf("%w: %w", ErrUnstored, err)
 		}
 		if err != nil {
 			return done, err
@@ -212,7 +211,7 @@ func (h *Hub) commitBatch(
 	case storage.Ambiguous(err):
 		return h.readBack(ctx, c, batch[0], err)
 	case storage.LostRace(err):
-		return "", &RefusedError{InstanceID: c.InstanceID, Undo: true, Err: err}
+		return "", &RefusedError{InstanceID: c.InstanceID, Err: err}
 	default:
 		return "", fmt.Errorf("commit history of instance %q: %w", c.InstanceID, err)
 	}
