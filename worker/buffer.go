@@ -88,26 +88,27 @@ type recent struct {
 	limit int
 
 	mu           sync.Mutex
-	young, older map[string]struct{}
+	young, older map[string]int
 }
 
 func newRecent(limit int) *recent {
-	return &recent{limit: limit, young: map[string]struct{}{}, older: map[string]struct{}{}}
+	return &recent{limit: limit, young: map[string]int{}, older: map[string]int{}}
 }
 
 func (r *recent) add(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.young[key] = struct{}{}
+	r.young[key] = max(r.young[key], r.older[key]) + 1
 	if len(r.young) >= r.limit/2 {
-		r.young, r.older = map[string]struct{}{}, r.young
+		r.young, r.older = map[string]int{}, r.young
 	}
 }
 
-func (r *recent) has(key string) bool {
+func (r *recent) has(key string) bool { return r.count(key) > 0 }
+
+// count returns how often something was added.
+func (r *recent) count(key string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, young := r.young[key]
-	_, older := r.older[key]
-	return young || older
+	return max(r.young[key], r.older[key])
 }

@@ -55,6 +55,7 @@ func (s *session) facts() *facts {
 		processed: func(activityID string) bool {
 			return slices.Contains(s.stored.Processed, activityID) || s.r.w.confirmed.has(activityID)
 		},
+		judged: s.r.w.early.count,
 	}
 }
 

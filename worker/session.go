@@ -120,6 +120,7 @@ func (s *session) work(ctx context.Context, batch []*held) {
 		return
 	}
 	for _, later := range sorted.later {
+		s.r.w.early.add(later.message.ID)
 		s.r.log.Debug("message put back", "instance", s.id, "kind", later.message.Content.Event.Kind(),
 			"reason", later.reason, "delay", later.delay)
 		s.release(ctx, later.message, later.delay)

@@ -20,6 +20,9 @@ type facts struct {
 	// processed says whether the event of a message has taken effect, by the message's id. A client
 	// whose request was repeated may have put one message into the queue twice.
 	processed func(activityID string) bool
+	// judged says how often this worker has put a message aside because it was early, by the id in the
+	// queue. Deliveries that an outage has used up do not count.
+	judged func(messageID string) int
 }
 
 // verdict says what becomes of a message.
@@ -46,14 +49,19 @@ const (
 // isEntity reports whether an instance id is that of an entity.
 func isEntity(instanceID string) bool { return strings.HasPrefix(instanceID, "@") }
 
-// patience is how many deliveries a message without a visible purpose gets before it is deleted.
-// With growing delays that takes about a minute.
+// patience is how many deliveries a message without a visible purpose gets at least before it is
+// deleted. With growing delays that takes about a minute.
 const patience = 6
 
 // longPatience is how old a message has to be, besides, before it is deleted because its execution
 // has not begun: the start may have been taken by a worker that crashed after its first turn had sent
-// what this message answers, and .NET workers hide what they take for 5 minutes.
+// what this message answers, .NET workers hide what they take for 5 minutes, and an outage uses up
+// deliveries.
 const longPatience = 6 * time.Minute
+
+// longestLater bounds how long a message that is early is put aside at a time. What it waits for may
+// come soon, however often it was delivered.
+const longestLater = time.Minute
 
 // startPatience is how many deliveries a start without a status row gets, and startAge how old it has to
 // be besides. A client that was held up for longer sends its start again.
@@ -163,7 +171,7 @@ func (f *facts) judgeWithoutHistory(h *held) (verdict, string) {
 		return drop, "the instance ended before it began"
 	case f.row != nil && f.row.Status == history.Pending && toInstance(h):
 		return f.judgeBeforeStart(h)
-	case h.DequeueCount < patience, !toInstance(h) && !f.outlived(h):
+	case toInstance(h) && (h.DequeueCount < patience || f.judged(h.ID) < patience-1), !toInstance(h) && !f.outlived(h):
 		return later, "there is no such instance yet"
 	default:
 		return drop, "there is no such instance"
@@ -377,11 +385,21 @@ func (f *facts) sort(batch []*held, log func(h *held, reason string)) *sorted {
 				out.done = append(out.done, h)
 			}
 		case later, missingRow:
-			out.later = append(out.later, putBack{h, putBackDelay(h.DequeueCount), reason})
+			out.later = append(out.later, putBack{h, f.laterDelay(h), reason})
 		}
 	}
 	out.turn = out.start != nil || len(out.apply) > 0
 	return out
+}
+
+// laterDelay is for how long a message that is early is put aside: until a delayed start is due if it
+// waits for that.
+func (f *facts) laterDelay(h *held) time.Duration {
+	delay := min(putBackDelay(h.DequeueCount), longestLater)
+	if f.row == nil || f.row.Status != history.Pending || f.row.ScheduledStart == nil || !toInstance(h) {
+		return delay
+	}
+	return max(delay, min(f.row.ScheduledStart.Sub(f.now), maxPutBack))
 }
 
 func (f *facts) judgeIfStart(h *held) (verdict, string) {

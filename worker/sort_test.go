@@ -103,6 +103,7 @@ func newFacts(stored *store.History, row *store.Instance) *facts {
 	return &facts{
 		stored: stored, row: row, visibility: 45 * time.Second, now: sortNow,
 		processed: func(id string) bool { return id == "processed" },
+		judged:    func(string) int { return patience },
 	}
 }
 

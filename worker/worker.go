@@ -30,6 +30,8 @@ type Worker struct {
 	readers readers
 	// confirmed remembers processed events whose messages were deleted for sure.
 	confirmed *recent
+	// early counts how often messages were put aside because they were early.
+	early *recent
 	// alone and aloneItems let one message at a time be worked on that may make workers crash.
 	alone, aloneItems slots
 
@@ -41,8 +43,8 @@ type Worker struct {
 	began         atomic.Pointer[time.Time]
 }
 
-// rememberedDeletions is how many confirmed deletions a worker remembers.
-const rememberedDeletions = 100_000
+// remembered is how many messages of a sort a worker remembers.
+const remembered = 100_000
 
 // New returns a worker for the hub that has started nothing. A worker without orchestrations owns
 // no partitions, one without activities reads no work items. The bindings come from Activity.With
@@ -65,7 +67,7 @@ func New(hub *taskhub.Hub, opts *Options, bindings ...Binding) (*Worker, error) 
 	w := &Worker{
 		hub: hub.Store(), opts: full, registry: known,
 		buffer: newBuffer(full.BufferThreshold), turns: newSlots(full.MaxTurns),
-		confirmed: newRecent(rememberedDeletions), alone: newSlots(1), aloneItems: newSlots(1),
+		confirmed: newRecent(remembered), early: newRecent(remembered), alone: newSlots(1), aloneItems: newSlots(1),
 	}
 	w.opts.Logger = full.Logger.With("worker", full.WorkerID)
 	w.keeper = newKeeper(w.hub.Account.Queues, full.Visibility, w.opts.Logger)
