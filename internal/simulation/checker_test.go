@@ -127,6 +127,8 @@ func (c *checker) done(st *step, v verdict, err error) {
 	switch call.Kind {
 	case storage.QueuePut:
 		c.put(st)
+	case storage.QueueUpdate:
+		c.hidden(st)
 	case storage.QueueGet:
 		for _, m := range call.Result.(storage.Batch).Messages {
 			if t := c.messages[m.ID]; t != nil {
@@ -218,6 +220,26 @@ func (c *checker) put(st *step) {
 	}
 	c.requested[keyOf(m)] = true
 	c.messages[receipt.ID] = &tracked{content: m, renewed: c.record(m.Target.InstanceID).renewed}
+}
+
+// longestRest is how long a message may be put aside. Timers and delayed starts rest until they are due.
+const longestRest = 10 * time.Minute
+
+func (c *checker) hidden(st *step) {
+	posted := st.call.Content.(storage.Posted)
+	t := c.messages[st.call.Key]
+	if posted.Hidden <= longestRest || t == nil {
+		return
+	}
+	switch e := t.content.Event.(type) {
+	case *history.TimerFired:
+		return
+	case *history.ExecutionStarted:
+		if e.ScheduledStart != nil {
+			return
+		}
+	}
+	c.w.fail("%v puts a %s aside for %v", st.process, t.content.Event.Kind(), posted.Hidden)
 }
 
 // decode reads a message, out of its payload blob if it is in one.

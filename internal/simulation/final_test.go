@@ -11,6 +11,7 @@ import (
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/orchestration"
 	"github.com/durafleet/durafleet/taskhub"
 )
 
@@ -210,6 +211,7 @@ func (c *checker) whole(hub *store.Hub, client *taskhub.Client, id string) {
 		c.w.fail("row of %s: output %q; its history: %q",
 			id, history.TextOr(status.RawOutput, "none"), history.TextOr(end.Result, "none"))
 	}
+	c.replays(id, loaded.State)
 	for _, e := range loaded.State.Events() {
 		if created, ok := e.(*history.SubOrchestrationCreated); ok {
 			if _, err := client.Get(c.w.background, created.InstanceID, taskhub.NoPayloads{}); err != nil {
@@ -217,6 +219,31 @@ func (c *checker) whole(hub *store.Hub, client *taskhub.Client, id string) {
 			}
 		}
 	}
+}
+
+// replays checks that the code does over the history what it has done, and nothing beyond.
+func (c *checker) replays(id string, state *history.State) {
+	exec := orchestration.NewExecution(program.With(runProgram), orchestration.Options{})
+	defer exec.Close()
+	if err := exec.Replay(state.Events()); err != nil {
+		c.w.fail("history of %s: %v", id, err)
+	} else if exec.Pending() {
+		c.w.fail("history of %s lacks what the code does", id)
+	}
+}
+
+// neglected says which messages nobody takes although they can be taken, "" for none. Work items may
+// have to wait for a slot.
+func (c *checker) neglected() string {
+	const limit = 90 * time.Second
+	for _, queue := range c.w.queues[1:] {
+		for _, m := range c.w.store.Messages(queue) {
+			if time.Since(m.Visible) > limit {
+				return fmt.Sprintf("%s of %s could have been taken since %s: %s", short(m.ID), queue, clock(m.Visible), message(m.Text))
+			}
+		}
+	}
+	return ""
 }
 
 func (c *checker) purgeAll(client *taskhub.Client, rows []storage.Row) {

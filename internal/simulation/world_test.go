@@ -29,6 +29,9 @@ const (
 	// settleTime is how long the fleet may take to finish everything afterwards. The longest that a
 	// message may rest is 10 minutes, and a start without a row is given up after some 17.
 	settleTime = 90 * time.Minute
+	// takeOverTime is how long after the faults every partition must be read again: a lease has to run
+	// out, and a worker to look.
+	takeOverTime = 3 * time.Minute
 	// balanceTime is how long workers may take to share the partitions evenly.
 	balanceTime = 2 * time.Minute
 )
@@ -127,6 +130,7 @@ func (w *world) live() result {
 	})
 	w.calmDown()
 	deadline := time.Now().Add(settleTime)
+	w.sched.at(takeOverTime, w.lookForNeglect)
 	w.sched.run(func() bool { return w.failed() || w.settled() || time.Now().After(deadline) })
 	w.conclude()
 	w.end()
@@ -337,6 +341,14 @@ func (w *world) calmDown() {
 	for i := len(w.liveWorkers()); i < w.setup.workers; i++ {
 		w.startWorker(fmt.Sprintf("late-%d", i))
 	}
+}
+
+// lookForNeglect looks from time to time whether all that can be worked on is.
+func (w *world) lookForNeglect() {
+	if text := w.check.neglected(); text != "" {
+		w.fail("%s", text)
+	}
+	w.sched.at(time.Minute, w.lookForNeglect)
 }
 
 // settled reports whether there is nothing left to do.
