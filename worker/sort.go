@@ -223,7 +223,7 @@ func (f *facts) judgeForeign(h *held) (verdict, string) {
 		return drop, "its execution is over"
 	case h.DequeueCount < patience:
 		return later, "its execution is not the current one"
-	case rowIs(f.row, target) && f.row.Status == history.Pending, f.stored.State.Completed() != nil && !f.outlived(h):
+	case rowIs(f.row, target) && f.row.Status == history.Pending, f.mayBeRestarted() && !f.outlived(h):
 		return later, "its execution has not begun"
 	default:
 		return drop, "its execution is over"
@@ -390,6 +390,12 @@ func (f *facts) sort(batch []*held, log func(h *held, reason string)) *sorted {
 	}
 	out.turn = out.start != nil || len(out.apply) > 0
 	return out
+}
+
+// mayBeRestarted reports that a parent may have started a child anew under its id, of which no status
+// row tells before it has begun.
+func (f *facts) mayBeRestarted() bool {
+	return f.stored.State.Completed() != nil && f.stored.State.Started().Parent != nil
 }
 
 // laterDelay is for how long a message that is early is put aside: until a delayed start is due if it
