@@ -24,8 +24,9 @@ type checker struct {
 	messages  map[string]*tracked
 	// live are the instances whose status rows say that they have not ended.
 	live map[string]bool
-	// leases is what each process may think about each partition.
+	// leases is what each process may think about each partition, claims what is true.
 	leases map[leaseKey]*belief
+	claims map[string]claim
 }
 
 // record is what the history table says about an instance.
@@ -66,7 +67,7 @@ type belief struct {
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, records: map[string]*record{}, requested: map[string]bool{}, messages: map[string]*tracked{},
-		live: map[string]bool{}, leases: map[leaseKey]*belief{},
+		live: map[string]bool{}, leases: map[leaseKey]*belief{}, claims: map[string]claim{},
 	}
 }
 
@@ -161,6 +162,9 @@ func (c *checker) wrote(st *step) {
 // owned looks at a write to a partition's row.
 func (c *checker) owned(p *process, operation storage.Operation) {
 	queue := operation.Row.RowKey
+	if problem := c.own(queue, operation.Row.Values); problem != "" {
+		c.w.fail("%v writes the row of %s: %s", p, queue, problem)
+	}
 	b := c.belief(p, queue)
 	if owner, _ := operation.Row.Values["CurrentOwner"].(string); owner == p.id {
 		b.proven = time.Now()
@@ -171,8 +175,8 @@ func (c *checker) owned(p *process, operation storage.Operation) {
 	}
 	if _, kept := operation.Row.Values["CurrentOwner"]; !kept && c.w.rates[twinWorker] == 0 {
 		b.gone = time.Now()
-		if n := c.w.sched.waits(p, func(call *storage.Call) bool { return call.Kind == storage.QueueGet && call.Target == queue }); n > 0 {
-			c.w.fail("%v releases %s while it reads it", p, queue)
+		if doing := c.busyWith(p, queue); doing != "" {
+			c.w.fail("%v releases %s while it %s", p, queue, doing)
 		}
 	}
 }
@@ -417,10 +421,17 @@ func (c *checker) committed(st *step, operations []storage.Operation) {
 		if operation.Row.RowKey == wire.SentinelKey {
 			continue
 		}
-		if problem := c.row(id, r, operation.Row, ended); problem != "" {
+		problem := c.row(id, r, operation.Row, ended)
+		if problem == "" {
+			problem = c.moment(st.process, r)
+		}
+		if problem != "" {
 			c.w.fail("%v: history of %s: row %s: %s", st.process, id, operation.Row.RowKey, problem)
 			return
 		}
+	}
+	if kind := r.asksSuspended(); kind != "" {
+		c.w.fail("%v: history of %s: a %s although it is suspended", st.process, id, kind)
 	}
 }
 

@@ -19,7 +19,7 @@ type fault string
 const (
 	crashBefore   fault = "crash-before" // a process dies before its request reaches the store
 	crashAfter    fault = "crash-after"  // a process dies before it gets the reply
-	lostReply     fault = "lost-reply"   // the request took effect, its caller cannot know
+	lostReply     fault = "lost-reply"   // the request took effect, or never arrived; its caller cannot know
 	repeatRequest fault = "repeat"       // as above, and the storage client sends it again
 	busyBurst     fault = "busy"         // a while in which most requests are refused
 	slowRequest   fault = "slow"         // a request takes up to half a minute
@@ -174,6 +174,7 @@ func (w *world) stealLease() {
 	if _, err := w.raw.Tables.Replace(w.background, w.names.PartitionsTable(), row, ""); err != nil {
 		w.fail("steal partition %s: %v", queue, err)
 	}
+	w.check.stolen(queue, claim{thief, now.Add(leaseDuration)})
 	w.note("%s is stolen by %s", queue, thief)
 }
 
@@ -202,6 +203,9 @@ func (w *world) judge(st *step) (verdict, bool) {
 	case w.strikes(crashAfter):
 		return finish, true
 	case changes(st.call) && w.strikes(lostReply):
+		if w.chance(0.3) {
+			return vanish, true
+		}
 		return lose, true
 	case w.repeatable(st.call) && w.strikes(repeatRequest):
 		return repeat, true

@@ -131,6 +131,8 @@ func (p *process) request(ctx context.Context, who string, call *storage.Call, n
 		return errDead
 	case refuse:
 		return &storage.Error{Op: call.Kind, Target: call.Target, Sentinel: storage.ErrUnavailable, Code: "ServerBusy"}
+	case vanish:
+		return ambiguous(call, storage.ErrUnavailable)
 	case lose:
 		_ = p.carryOut(ctx, st, v) // nobody learns what came of it
 		return ambiguous(call, storage.ErrUnavailable)

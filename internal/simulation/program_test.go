@@ -91,8 +91,11 @@ var errAsked = errors.New("failed as it was asked to")
 func (w *world) runTask(ctx context.Context, p *process, t task) (string, error) {
 	info, _ := activity.FromContext(ctx)
 	n := w.ledger.begin(p, info)
-	run.Sleep(ctx, t.For)
+	slept := run.Sleep(ctx, t.For)
 	p.pass(fmt.Sprintf("end %s %d %d", info.InstanceID, info.TaskID, n))
+	if !slept {
+		return "", context.Cause(ctx)
+	}
 	if t.Fail < 0 || info.Attempt <= t.Fail {
 		return "", errAsked
 	}

@@ -46,6 +46,8 @@ const (
 	refuse
 	// lose: the request is carried out, and its reply is lost.
 	lose
+	// vanish: the request is lost on its way, and its caller cannot know.
+	vanish
 	// repeat: the request is carried out, its reply is lost, and the storage client sends it again.
 	repeat
 	// perish: the process is dead; nothing happens.
