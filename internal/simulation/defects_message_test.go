@@ -1,0 +1,82 @@
+package simulation_test
+
+// messageDefects are mistakes in how messages are held, and in activities and payloads.
+func messageDefects() []defect {
+	return []defect{
+		{
+			"renewals-forgotten", "messages that are held are not renewed", "worker/held.go",
+			`		if now.Sub(h.renewed) >= k.visibility/3 {`,
+			`		if now.Sub(h.renewed) < 0 {`,
+		},
+		{
+			"hidden-for-a-second", "work items are hidden for a second only", "worker/items.go",
+			`free, i.w.opts.Visibility)`,
+			`free, time.Second)`,
+		},
+		{
+			"old-receipt-kept", "a held message that is delivered again keeps its old receipt", "worker/held.go",
+			`		older.replaceReceipt(received.PopReceipt, sent)
+		return nil`,
+			`		_ = older
+		return nil`,
+		},
+		{
+			"timer-early", "a timer fires when its message comes, due or not", "worker/reader.go",
+			`	case early <= 0:`,
+			`	case early <= 0 || message.Content.Event.Kind() == history.KindTimerFired:`,
+		},
+		{
+			"item-deleted-early", "a work item is deleted before the answer is sent", "worker/items.go",
+			`	answer := answerTo(h, i.w.hub.Now(), scheduled, result, failed)
+	for attempt`,
+			`	answer := answerTo(h, i.w.hub.Now(), scheduled, result, failed)
+	h.remove(work)
+	for attempt`,
+		},
+		{
+			"stopped-item-deleted", "an activity that a stop has cut short is not put back", "worker/items.go",
+			`		h.putBack(work, 0)
+		return
+	case cause == activity.ErrUnwanted:`,
+			`		h.remove(work)
+		return
+	case cause == activity.ErrUnwanted:`,
+		},
+		{
+			"inbox-lost", "a session that has not begun when the lease is lost takes its inbox along", "worker/session.go",
+			`	case s.r.draining, len(s.inbox) > 0 && s.r.own.Err() != nil:
+		return false // finish puts back what is left in the inbox
+	case len(s.inbox) > 0:`,
+			`	case s.r.draining:
+		return false
+	case len(s.inbox) > 0 && s.r.own.Err() == nil:`,
+		},
+		{
+			"blobs-undone-when-unclear", "payloads of a turn are deleted although it may be stored", "internal/store/history.go",
+			`		if err != nil {
+			return done, err
+		}
+	}
+	done.ETag = etag`,
+			`		if err != nil {
+			h.undoBlobs(ctx, done.Blobs)
+			return done, err
+		}
+	}
+	done.ETag = etag`,
+		},
+		{
+			"payload-deleted-with-message", "the payload of a message is deleted with it, although the status row refers to it", "worker/session.go",
+			`if deleted && batch[i].Blob != "" && s.nowhere() {`,
+			`if deleted && batch[i].Blob != "" {`,
+		},
+		{
+			"former-payloads-deleted-early", "the payloads of a generation are deleted before the next one is stored", "worker/checkpoint.go",
+			`	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+`,
+			`	_ = s.r.w.hub.DeletePayloads(ctx, p.orphans)
+	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+`,
+		},
+	}
+}
