@@ -30,13 +30,6 @@ func fleetDefects() []defect {
 			`	case leave:`,
 		},
 		{
-			"drain-skipped", "a reader returns while turns are under way", "worker/reader.go",
-			`	r.group.Wait()
-	for _, id := range`,
-			`	return
-	for _, id := range`,
-		},
-		{
 			"never-steals", "a worker without partitions does not ask others for theirs", "partition/balance.go",
 			`		if need < 0 {`,
 			`		if need < 1000 {`,

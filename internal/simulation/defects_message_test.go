@@ -14,13 +14,6 @@ func messageDefects() []defect {
 			`free, time.Second)`,
 		},
 		{
-			"old-receipt-kept", "a held message that is delivered again keeps its old receipt", "worker/held.go",
-			`		older.replaceReceipt(received.PopReceipt, sent)
-		return nil`,
-			`		_ = older
-		return nil`,
-		},
-		{
 			"timer-early", "a timer fires when its message comes, due or not", "worker/reader.go",
 			`	case early <= 0:`,
 			`	case early <= 0 || message.Content.Event.Kind() == history.KindTimerFired:`,
@@ -50,20 +43,6 @@ func messageDefects() []defect {
 			`	case s.r.draining:
 		return false
 	case len(s.inbox) > 0 && s.r.own.Err() == nil:`,
-		},
-		{
-			"blobs-undone-when-unclear", "payloads of a turn are deleted although it may be stored", "internal/store/history.go",
-			`		if err != nil {
-			return done, err
-		}
-	}
-	done.ETag = etag`,
-			`		if err != nil {
-			h.undoBlobs(ctx, done.Blobs)
-			return done, err
-		}
-	}
-	done.ETag = etag`,
 		},
 		{
 			"payload-deleted-with-message", "the payload of a message is deleted with it, although the status row refers to it", "worker/session.go",

@@ -133,11 +133,6 @@ func turnDefects() []defect {
 			`	batch = s.condemn(ctx, batch, err)`,
 		},
 		{
-			"dropped-by-cache", "messages are dropped by what a session remembers, without another look", "worker/prepare.go",
-			`if cached && out.doubtful() {`,
-			`if cached && false {`,
-		},
-		{
 			"row-without-condition", "the status row is merged whatever its version", "worker/row.go",
 			`			etag = s.row.ETag
 		} else if`,
@@ -153,23 +148,6 @@ func turnDefects() []defect {
 			`	if s.stored.State.Completed() != nil {
 		return nil
 	}`,
-		},
-		{
-			"row-not-caught-up", "a turn that drops redelivered messages does not write the whole row", "worker/row.go",
-			`b.fresh || out.Replaced || maxDeliveries(in.done) > 1`,
-			`b.fresh || out.Replaced`,
-		},
-		{
-			"late-row-wins", "who loses the race for the row writes it again, although another worker has gone on", "worker/row.go",
-			`	return current, err
-}`,
-			`	return true, err
-}`,
-		},
-		{
-			"end-overwritten", "a row that shows the end of an instance is written over", "worker/row.go",
-			`		if s.rowEnded() {`,
-			`		if false {`,
 		},
 		{
 			"carried-events-lost", "events that a generation leaves unread do not reach the next", "internal/turn/turn.go",
