@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,11 +60,12 @@ func moveOnce(t *testing.T, w *fleettest.World, what string, point *crashPoint) 
 	}
 	point.killed = make(chan struct{})
 	// Only requests of the move count: those from the first that touches the poison container on.
-	armed := false
+	var armed atomic.Bool
 	var victim *fleettest.Member
+	started := make(chan struct{})
 	hook := func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
-		if call.Kind == storage.BlobPut && call.Target == w.Hub.Store().Names.Poison() && !armed {
-			armed = true
+		if call.Kind == storage.BlobPut && call.Target == w.Hub.Store().Names.Poison() && armed.CompareAndSwap(false, true) {
+			<-started
 			point.arm(victim)
 		}
 		for _, m := range []match{
@@ -81,6 +83,7 @@ func moveOnce(t *testing.T, w *fleettest.World, what string, point *crashPoint) 
 		return next(ctx)
 	}
 	victim = w.StartHooked(hook, quietOptions(), bindings...)
+	close(started)
 	timer := time.NewTimer(time.Minute)
 	select {
 	case <-point.killed:
