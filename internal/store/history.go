@@ -149,6 +149,11 @@ type Commit struct {
 	Replaced  []string
 	// Started is noted on the sentinel unless it is zero.
 	Started time.Time
+	// Unsent are the actions among Events for which there is no message: their answers are among Events,
+	// too, and both are stored in one transaction.
+	Unsent []int32
+	// Open says that the instance has decided more than its history will show.
+	Open bool
 	// Now is the time noted on the sentinel.
 	Now time.Time
 }
@@ -171,9 +176,9 @@ func (h *Hub) CommitHistory(ctx context.Context, c Commit) (Committed, error) {
 		return done, fmt.Errorf("%w: commit history of instance %q: %w", ErrUnstored, c.InstanceID, err)
 	}
 	etag := c.ETag
-	batches := splitRows(rows)
+	batches := splitRows(rows, units(c.Events, c.Unsent))
 	for i, batch := range batches {
-		etag, err = h.commitBatch(ctx, c, batch, etag, i == len(batches)-1)
+		etag, err = h.commitBatch(ctx, c, batch, etag, i == len(batches)-1 && !c.Open)
 		if err != nil && i == 0 && !errors.Is(err, ErrUnclear) {
 			h.undoBlobs(ctx, done.Blobs)
 			err = fmt.Errorf("%w: %w", ErrUnstored, err)
@@ -269,19 +274,57 @@ const (
 	maxBatchBytes = 3 << 20
 )
 
-// splitRows cuts rows into transactions.
-func splitRows(rows []storage.Row) [][]storage.Row {
+// splitRows cuts rows into transactions. Rows of one unit stay together.
+func splitRows(rows []storage.Row, units []int) [][]storage.Row {
 	var batches [][]storage.Row
-	begin, size := 0, 0
-	for i, row := range rows {
-		bytes := wire.EstimateBytes(row.Values)
-		if i > begin && (i-begin == maxBatchRows || size+bytes > maxBatchBytes) {
-			batches = append(batches, rows[begin:i])
-			begin, size = i, 0
+	begin, size, at := 0, 0, 0
+	for _, n := range units {
+		bytes := 0
+		for _, row := range rows[at : at+n] {
+			bytes += wire.EstimateBytes(row.Values)
+		}
+		if at > begin && (at+n-begin > maxBatchRows || size+bytes > maxBatchBytes) {
+			batches = append(batches, rows[begin:at])
+			begin, size = at, 0
 		}
 		size += bytes
+		at += n
 	}
 	return append(batches, rows[begin:])
+}
+
+// units returns the lengths of the pieces of a history that must not be cut: an action without a message
+// up to its answer, and what overlaps with that; all other events stand for themselves.
+func units(events []history.Event, unsent []int32) []int {
+	if len(unsent) == 0 {
+		lone := make([]int, len(events))
+		for i := range lone {
+			lone[i] = 1
+		}
+		return lone
+	}
+	bare := make(map[int32]bool, len(unsent))
+	for _, id := range unsent {
+		bare[id] = true
+	}
+	answered := map[int32]int{}
+	for i, e := range events {
+		if id := history.AnswerTo(e); id != history.NoEventID && bare[id] {
+			answered[id] = i
+		}
+	}
+	var pieces []int
+	begin, end := 0, 0
+	for i, e := range events {
+		if e.Head().EventID != history.NoEventID && bare[e.Head().EventID] {
+			end = max(end, answered[e.Head().EventID])
+		}
+		if i >= end {
+			pieces = append(pieces, i+1-begin)
+			begin, end = i+1, i+1
+		}
+	}
+	return pieces
 }
 
 // prepareRows encodes the events and stores their large columns as blobs.

@@ -69,7 +69,8 @@ func (h *Hub) send(ctx context.Context, m *wire.Message, delay time.Duration) (S
 	return sent, nil
 }
 
-// Outgoing is a message to be sent with a delay.
+// Outgoing is a message to be sent. It is hidden for Delay at first; that may also be a lease, for work
+// that the sender begins itself.
 type Outgoing struct {
 	Message *wire.Message
 	Delay   time.Duration

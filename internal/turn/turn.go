@@ -50,6 +50,15 @@ type Input struct {
 	// instance is to fail for it. Execution is nil then.
 	Diverged error
 	Limits   Limits
+	// Hold says which actions are to be carried out ahead of the history: they are neither recorded
+	// nor sent, and come out as Outcome.Held. Nil means none. It is asked about activities and
+	// timers, in the order of their ids; what an ending generation decides is never held.
+	Hold func(orchestration.Action) bool
+	// Answered are held actions of earlier turns that have been carried out. They are recorded with
+	// their answers, which take effect before Events.
+	Answered []Answered
+	// Open says that the last episode of State was left open by the turn before; see Outcome.Open.
+	Open bool
 }
 
 // Outcome is the result of a turn. Nothing of it has been stored or sent.
@@ -60,6 +69,15 @@ type Outcome struct {
 	// Replaced says that the instance continued as new: New is the whole history of another
 	// execution and is stored from the first row on.
 	Replaced bool
+	// Settled records Input.Answered, and every event that took effect with them. It belongs to the
+	// execution as it was before the turn and comes before New. What the orchestrator decided rests on
+	// it, so it is stored before any of that has an effect. Empty if nothing had been held.
+	Settled []history.Event
+	// Held are the actions that Input.Hold claimed.
+	Held []Held
+	// Open says that the last episode is not closed: all that it decided is held, and is recorded in
+	// it later. Close closes it without.
+	Open bool
 	// Execution is the live execution that State belongs to.
 	Execution *orchestration.Execution
 	// Messages are the messages to send.
@@ -77,7 +95,7 @@ type Outcome struct {
 // Instance identifies the execution the outcome belongs to.
 func (o *Outcome) Instance() history.Instance { return o.State.Started().Instance }
 
-// Run computes a turn. On a *orchestration.NonDeterminismError the instance has to be held: the
+// Run computes a turn. What New holds of it is the caller's to store, after Settled. On a *orchestration.NonDeterminismError the instance has to be held: the
 // Input's State and Execution, which is closed, are of no use any more and nothing may be stored.
 func Run(in Input) (*Outcome, error) {
 	in.Limits = in.Limits.withDefaults()
@@ -98,7 +116,7 @@ type runner struct {
 }
 
 func (r *runner) run() error {
-	decision, err := r.episode(r.in.Events)
+	decision, err := r.firstEpisodes()
 	if err != nil {
 		return err
 	}
@@ -125,6 +143,37 @@ var (
 	errRestless    = errors.New("the orchestrator continues as new without ever waiting")
 	errLongHistory = errors.New("the history of the instance is too long; continue as new in time")
 )
+
+// firstEpisodes runs the code over the answers to what was held, and over the new events. Answers that
+// are too many for one transaction make several episodes; what was decided in all of them is one
+// decision.
+func (r *runner) firstEpisodes() (orchestration.Decision, error) {
+	groups := groupsOf(r.in.Answered)
+	if len(groups) == 0 {
+		r.closeEpisode(nil)
+		return r.episode(r.in.Events)
+	}
+	var actions []orchestration.Action
+	var decision orchestration.Decision
+	for i, group := range groups {
+		r.closeEpisode(group)
+		events := answersIn(group)
+		if i == len(groups)-1 {
+			events = append(events, r.in.Events...)
+		}
+		var err error
+		if decision, err = r.episode(events); err != nil {
+			return decision, err
+		}
+		actions = append(actions, decision.Actions...)
+		if decision.Complete() != nil {
+			break // what else was answered makes no difference any more
+		}
+	}
+	decision.Actions = actions
+	r.out.Settled, r.out.New = r.out.New, nil
+	return decision, nil
+}
 
 // episode begins an episode with the given events and runs the code over it.
 func (r *runner) episode(events []history.Event) (orchestration.Decision, error) {
@@ -209,7 +258,7 @@ func (r *runner) nextGeneration(decision orchestration.Decision) (orchestration.
 	actions := decision.Actions
 	end := decision.Complete().ContinueAsNew
 	for _, action := range actions[:len(actions)-1] {
-		r.act(action)
+		r.act(action) // not held: nobody is left to answer to
 	}
 	r.out.Execution.Close()
 	before := r.out.State.Started()
@@ -249,14 +298,23 @@ func (r *runner) stillIdle(idle, carried int, decision orchestration.Decision) i
 
 // settle records the last generation's decisions and the end of the turn.
 func (r *runner) settle(decision orchestration.Decision) {
+	recorded := 0
 	for _, action := range decision.Actions {
+		if decision.Complete() == nil && r.hold(action) {
+			continue
+		}
 		r.act(action)
+		recorded++
+	}
+	r.out.Open = len(r.out.Held) > 0 && recorded == 0 && !r.out.State.AtRest()
+	r.out.CustomStatus = decision.CustomStatus
+	r.out.Suspended = r.out.State.Suspended()
+	r.out.Completed = r.out.State.Completed()
+	if r.out.Open {
+		return
 	}
 	// A generation that decided nothing ends where its beginning did, as with .NET.
 	if events := r.out.State.Events(); events[len(events)-1].Kind() != history.KindOrchestratorCompleted {
 		r.record(&history.OrchestratorCompleted{Header: r.header(history.NoEventID)})
 	}
-	r.out.CustomStatus = decision.CustomStatus
-	r.out.Suspended = r.out.State.Suspended()
-	r.out.Completed = r.out.State.Completed()
 }
