@@ -15,8 +15,7 @@ import (
 type Options struct {
 	// Meter counts, under storage.Retry, the requests that were sent again. Default: none.
 	Meter *storage.Meter
-	// Transport sends the requests. Default: HTTP with enough idle connections for a worker, which
-	// gives up connecting after 2s: with the default retries an unreachable host fails in about 15s.
+	// Transport sends the requests. Default: NewTransport.
 	Transport policy.Transporter
 	// MaxRetries is how often a request is sent again after a failure that may pass. Default 4;
 	// negative means never.
@@ -53,7 +52,7 @@ func (o *Options) settings() settings {
 	}
 	next := o.Transport
 	if next == nil {
-		next = newTransport()
+		next = NewTransport()
 	}
 	return settings{
 		retry: policy.RetryOptions{
@@ -81,7 +80,10 @@ func (s settings) client() azcore.ClientOptions {
 	}
 }
 
-func newTransport() *http.Client {
+// NewTransport returns the default of Options.Transport: HTTP with enough idle connections for a
+// worker, which gives up connecting after 2s: with the default retries an unreachable host fails in
+// about 15s.
+func NewTransport() policy.Transporter {
 	return &http.Client{Transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,

@@ -29,7 +29,7 @@ const (
 var errPatience = errors.New("chaos: the instance took too long")
 
 // Run runs a fleet, breaks what may be broken, and reports. An error that matches ErrWrong comes
-// with a report of what is wrong; an *OptionError says which option breaks a rule. It leaves no
+// with a report of what is wrong; an *option.Error says which option breaks a rule. It leaves no
 // process and no file behind.
 func Run(ctx context.Context, opts *Options) (*Report, error) {
 	full, err := opts.withDefaults()

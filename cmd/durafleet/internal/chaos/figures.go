@@ -4,8 +4,8 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
-	"strings"
+
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/usage"
 )
 
 // The figures of a process. Those that the system does not tell are missing.
@@ -27,23 +27,8 @@ func ownFigures() map[string]int64 {
 	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
 		figures[figureFiles] = int64(len(entries)) - 1 // the directory itself is open, too
 	}
-	if status, err := os.ReadFile("/proc/self/status"); err == nil {
-		if kilobytes, found := residentOf(string(status)); found {
-			figures[figureResident] = kilobytes << 10
-		}
+	if resident, found := usage.Resident(); found {
+		figures[figureResident] = resident
 	}
 	return figures
-}
-
-// residentOf finds the resident set in the text of /proc/self/status, in kilobytes.
-func residentOf(status string) (kilobytes int64, found bool) {
-	for row := range strings.Lines(status) {
-		rest, is := strings.CutPrefix(row, "VmRSS:")
-		if !is {
-			continue
-		}
-		kilobytes, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-		return kilobytes, err == nil
-	}
-	return 0, false
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/cmd/durafleet/internal/child"
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/option"
 )
 
 // Options configures Run. The zero value of every field means its default, unless it says otherwise.
@@ -50,20 +51,11 @@ const (
 	maxLease     = time.Minute
 )
 
-// OptionError reports an option that breaks a rule.
-type OptionError struct {
-	// Option is the name of the option as a flag, Value what it was, Rule what it has to be.
-	Option, Value, Rule string
-}
-
-// Error implements error.
-func (e *OptionError) Error() string { return fmt.Sprintf("--%s %s: %s", e.Option, e.Value, e.Rule) }
-
 // withDefaults returns a copy that is checked and complete.
 func (o *Options) withDefaults() (Options, error) {
 	full := *o
 	if full.Instances != 0 && full.PerMinute != 0 {
-		return full, &OptionError{"instances", fmt.Sprint(full.Instances), "excludes --instances-per-minute"}
+		return full, option.Broken("instances", full.Instances, "excludes --instances-per-minute")
 	}
 	for _, field := range []struct {
 		value    *int
@@ -109,7 +101,7 @@ func (o *Options) soakDefaults() {
 
 func (o *Options) check() error {
 	if !(o.Minutes > 0 && o.Minutes <= maxMinutes) { // refuses NaN, too
-		return &OptionError{"minutes", fmt.Sprint(o.Minutes), fmt.Sprintf("must be more than 0 and at most %d", maxMinutes)}
+		return option.Broken("minutes", o.Minutes, fmt.Sprintf("must be more than 0 and at most %d", maxMinutes))
 	}
 	for _, field := range []struct {
 		option     string
@@ -119,14 +111,14 @@ func (o *Options) check() error {
 		{"instances-per-minute", o.PerMinute, maxInstances},
 	} {
 		if field.value < 1 || field.value > field.max {
-			return &OptionError{field.option, fmt.Sprint(field.value), fmt.Sprintf("must be 1 to %d", field.max)}
+			return option.Broken(field.option, field.value, fmt.Sprintf("must be 1 to %d", field.max))
 		}
 	}
 	if o.Instances < 0 || o.Instances > maxInstances {
-		return &OptionError{"instances", fmt.Sprint(o.Instances), fmt.Sprintf("must be 1 to %d", maxInstances)}
+		return option.Broken("instances", o.Instances, fmt.Sprintf("must be 1 to %d", maxInstances))
 	}
 	if o.Lease != 0 && (o.Lease < minLease || o.Lease > maxLease) {
-		return &OptionError{"lease", o.Lease.String(), fmt.Sprintf("must be %v to %v", minLease, maxLease)}
+		return option.Broken("lease", o.Lease, fmt.Sprintf("must be %v to %v", minLease, maxLease))
 	}
 	return nil
 }

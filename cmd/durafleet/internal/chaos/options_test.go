@@ -5,6 +5,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/option"
 )
 
 func TestOptions_Defaults(t *testing.T) {
@@ -46,8 +48,8 @@ func TestOptions_Check(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := tt.opts.withDefaults()
-			var option *OptionError
-			if !errors.As(err, &option) || option.Error() != tt.want {
+			var broken *option.Error
+			if !errors.As(err, &broken) || broken.Error() != tt.want {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/child"
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/taskhub"
 	"github.com/durafleet/durafleet/worker"
@@ -61,14 +62,8 @@ func Work(ctx context.Context, hub *taskhub.Hub, opts *WorkOptions) error {
 	if err != nil {
 		return fmt.Errorf("worker %s: %w", opts.WorkerID, err)
 	}
-	var watching, telling run.Group
-	watching.Go(ctx, "chaos: parent", func(context.Context) {
-		// Reads end with the parent, in order or not; the group is not waited for, because nothing
-		// else ends a read.
-		_, _ = io.Copy(io.Discard, opts.In)
-		time.AfterFunc(orphanLimit, func() { opts.Exit(1) })
-		stop()
-	})
+	child.Serve(ctx, opts.In, nil, stop, orphanLimit, func() { opts.Exit(1) })
+	var telling run.Group
 	tell.say(line{Kind: lineStarted})
 	told, ended := context.WithCancel(context.WithoutCancel(ctx))
 	telling.Go(told, "chaos: requests", func(ctx context.Context) {

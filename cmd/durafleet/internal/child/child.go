@@ -1,8 +1,8 @@
 // Package child starts worker processes of this program, reads what they tell, and ends them.
 //
 // A child gets the connection string in its environment. It has a process group of its own, tells
-// its parent one thing a line on its standard output, and ends in order when its standard input
-// does, so that it does not outlive its parent. On Linux the kernel kills it then, too.
+// its parent one thing a line on its standard output, takes orders on its standard input, and ends in
+// order when that does, so that it does not outlive its parent. On Linux the kernel kills it then, too.
 package child
 
 import (
@@ -43,7 +43,7 @@ type Spec struct {
 type Process struct {
 	id      string
 	command *exec.Cmd
-	stdin   io.Closer
+	stdin   io.WriteCloser
 	stderr  tail
 
 	started chan struct{} // closed when it has told its first line
@@ -143,6 +143,14 @@ func (p *Process) AwaitStart(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// Tell writes a line for the process to read; see Serve. It may be called by one goroutine at a time.
+func (p *Process) Tell(text string) error {
+	if _, err := io.WriteString(p.stdin, text+"\n"); err != nil {
+		return fmt.Errorf("tell worker %s %q: %w", p.id, text, err)
+	}
+	return nil
 }
 
 // Release asks the process to end in order, as the end of its parent would, and does not wait.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,4 +164,16 @@ func TestStart_Fails(t *testing.T) {
 		t.Error(err)
 	}
 	group.Wait()
+}
+
+func TestServe(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	stopped := make(chan struct{})
+	Serve(t.Context(), strings.NewReader("one\ntwo\n"), func(text string) { lines = append(lines, text) },
+		func() { close(stopped) }, time.Hour, func() { t.Error("ended by force") })
+	<-stopped
+	if !slices.Equal(lines, []string{"one", "two"}) {
+		t.Errorf("got %q", lines)
+	}
 }

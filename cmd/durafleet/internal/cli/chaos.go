@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/durafleet/durafleet/cmd/durafleet/internal/chaos"
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/option"
 )
 
 func (p *program) chaosCommand() *cobra.Command {
@@ -86,9 +87,9 @@ func (p *program) chaos(c *cobra.Command, opts *chaos.Options) error {
 		opts.Out = p.Err
 	}
 	report, err := chaos.Run(c.Context(), opts)
-	var option *chaos.OptionError
-	if errors.As(err, &option) {
-		return usagef("%v", option)
+	var broken *option.Error
+	if errors.As(err, &broken) {
+		return usagef("%v", broken)
 	}
 	if report == nil {
 		return err

@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/durafleet/durafleet/activity"
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/child"
 	"github.com/durafleet/durafleet/cmd/durafleet/internal/report"
 	"github.com/durafleet/durafleet/examples/hello"
 	"github.com/durafleet/durafleet/examples/manifest"
@@ -99,8 +99,7 @@ func (p *program) runWorker(ctx context.Context, hub *taskhub.Hub, opts *worker.
 const (
 	// reportInterval is the time between two reports of request counts.
 	reportInterval = 200 * time.Millisecond
-	// orphanLimit is how long a worker that lost its parent may take to end: storage is usually
-	// gone as well, and everything that needs it hangs.
+	// orphanLimit is how long a worker that lost its parent may take to end.
 	orphanLimit = 15 * time.Second
 )
 
@@ -108,14 +107,7 @@ const (
 func (p *program) runReporting(ctx context.Context, hub *taskhub.Hub, opts *worker.Options) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var watching, counting run.Group
-	watching.Go(ctx, "worker: parent", func(context.Context) {
-		// Reads end with the parent, in order or not; the group is not waited for, because nothing
-		// else ends a read.
-		_, _ = io.Copy(io.Discard, p.In)
-		time.AfterFunc(orphanLimit, func() { p.Exit(ExitOther) })
-		stop()
-	})
+	child.Serve(ctx, p.In, nil, stop, orphanLimit, func() { p.Exit(ExitOther) })
 
 	var out *report.Writer
 	full := *opts
@@ -126,6 +118,7 @@ func (p *program) runReporting(ctx context.Context, hub *taskhub.Hub, opts *work
 	}
 	out = report.NewWriter(p.Out, w.ID())
 	out.Say(report.Started)
+	var counting run.Group
 	counted, ended := context.WithCancel(context.WithoutCancel(ctx))
 	counting.Go(counted, "worker: report", func(ctx context.Context) {
 		for run.Sleep(ctx, reportInterval) {
