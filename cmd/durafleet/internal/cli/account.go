@@ -41,15 +41,10 @@ func (p *program) account() (taskhub.Account, error) {
 // connectionString returns the connection string and where it comes from.
 func (p *program) connectionString() (text, source string, err error) {
 	const flag = "--connection"
-	switch {
-	case strings.Contains(p.connection, "="):
-		return p.connection, flag, nil
-	case p.connection != "" && !variableName.MatchString(p.connection):
-		return "", "", usagef("%s: the value (not shown) is neither a connection string nor the name of an environment variable", flag)
-	case p.connection != "":
-		text, found := p.LookupEnv(p.connection)
-		if !found || text == "" {
-			return "", "", usagef("%s %q: there is no environment variable of that name, and it is no connection string", flag, p.connection)
+	if p.connection != "" {
+		text, err := p.connectionOf(flag, p.connection)
+		if text == p.connection || err != nil {
+			return text, flag, err
 		}
 		return text, "environment variable " + p.connection, nil
 	}
@@ -59,6 +54,21 @@ func (p *program) connectionString() (text, source string, err error) {
 		}
 	}
 	return "UseDevelopmentStorage=true", "default", nil
+}
+
+// connectionOf returns the connection string that a flag holds or names.
+func (p *program) connectionOf(flag, value string) (string, error) {
+	if strings.Contains(value, "=") {
+		return value, nil
+	}
+	if !variableName.MatchString(value) {
+		return "", usagef("%s: the value (not shown) is neither a connection string nor the name of an environment variable", flag)
+	}
+	text, found := p.LookupEnv(value)
+	if !found || text == "" {
+		return "", usagef("%s %q: there is no environment variable of that name, and it is no connection string", flag, value)
+	}
+	return text, nil
 }
 
 // endpoints returns the account behind the endpoint flags. URLs that carry a SAS need no other

@@ -100,7 +100,7 @@ func TestAccount_Sources(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := &bench{t: t, environment: tt.environment}
+			b := &rig{t: t, environment: tt.environment}
 			b.ok(append([]string{"hub", "list"}, tt.arguments...)...)
 		})
 	}

@@ -59,13 +59,21 @@ It needs Node.js, for Azurite, and leaves no process behind.`,
 	return command
 }
 
-// chaosOptions checks flags that were given: 0 is a default only for those that were not.
-func chaosOptions(c *cobra.Command, opts *chaos.Options, faults string) error {
-	for _, name := range []string{"minutes", "workers", "instances", "instances-per-minute", "seed", "lease"} {
+// refuseZero checks flags that were given: 0 is a default only for those that were not.
+func refuseZero(c *cobra.Command, names ...string) error {
+	for _, name := range names {
 		flag := c.Flags().Lookup(name)
 		if flag.Changed && (flag.Value.String() == "0" || flag.Value.String() == "0s") {
 			return usagef("--%s 0: must be more than 0", name)
 		}
+	}
+	return nil
+}
+
+// chaosOptions checks and completes what was given.
+func chaosOptions(c *cobra.Command, opts *chaos.Options, faults string) error {
+	if err := refuseZero(c, "minutes", "workers", "instances", "instances-per-minute", "seed", "lease"); err != nil {
+		return err
 	}
 	if !c.Flags().Changed("faults") {
 		return nil

@@ -36,18 +36,18 @@ type result struct {
 	out, err string
 }
 
-// bench runs command lines for a test.
-type bench struct {
+// rig runs command lines for a test.
+type rig struct {
 	t           *testing.T
 	environment map[string]string
 	in          string
 }
 
-// offline returns a bench without a storage account.
-func offline(t *testing.T) *bench { return &bench{t: t, environment: map[string]string{}} }
+// offline returns a rig without a storage account.
+func offline(t *testing.T) *rig { return &rig{t: t, environment: map[string]string{}} }
 
-// online returns a bench with Azurite.
-func online(t *testing.T) *bench {
+// online returns a rig with Azurite.
+func online(t *testing.T) *rig {
 	t.Helper()
 	b := offline(t)
 	b.environment["DURAFLEET_CONNECTION"] = azurite.Start(t).ConnectionString()
@@ -56,8 +56,8 @@ func online(t *testing.T) *bench {
 
 var hubs atomic.Int64
 
-// withHub returns a bench with a new task hub on Azurite.
-func withHub(t *testing.T) *bench {
+// withHub returns a rig with a new task hub on Azurite.
+func withHub(t *testing.T) *rig {
 	t.Helper()
 	b := online(t)
 	b.environment["DURAFLEET_HUB"] = fmt.Sprintf("Cli%dx%d", time.Now().UnixNano()%1e9, hubs.Add(1))
@@ -65,16 +65,16 @@ func withHub(t *testing.T) *bench {
 	return b
 }
 
-// withWorker returns a bench with a new task hub, on which a worker runs until the test ends.
-func withWorker(t *testing.T) *bench {
+// withWorker returns a rig with a new task hub, on which a worker runs until the test ends.
+func withWorker(t *testing.T) *rig {
 	t.Helper()
 	b := withHub(t)
 	runWorker(t, b)
 	return b
 }
 
-// runWorker runs a worker on the hub of the bench until the test ends.
-func runWorker(t *testing.T, b *bench) {
+// runWorker runs a worker on the hub of the rig until the test ends.
+func runWorker(t *testing.T, b *rig) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	var group run.Group
@@ -87,7 +87,7 @@ func runWorker(t *testing.T, b *bench) {
 	t.Cleanup(func() { stop(); group.Wait() })
 }
 
-func (b *bench) runIn(ctx context.Context, arguments ...string) result {
+func (b *rig) runIn(ctx context.Context, arguments ...string) result {
 	out, errs := &bytes.Buffer{}, &bytes.Buffer{}
 	code := Run(ctx, arguments, Streams{
 		In: strings.NewReader(b.in), Out: out, Err: errs,
@@ -97,7 +97,7 @@ func (b *bench) runIn(ctx context.Context, arguments ...string) result {
 	return result{code, out.String(), errs.String()}
 }
 
-func (b *bench) run(arguments ...string) result {
+func (b *rig) run(arguments ...string) result {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -105,7 +105,7 @@ func (b *bench) run(arguments ...string) result {
 }
 
 // ok runs a command line that has to succeed, and returns its output.
-func (b *bench) ok(arguments ...string) string {
+func (b *rig) ok(arguments ...string) string {
 	b.t.Helper()
 	got := b.run(arguments...)
 	if got.code != ExitOK {
@@ -115,7 +115,7 @@ func (b *bench) ok(arguments ...string) string {
 }
 
 // fails runs a command line that has to end with a code and an error that contains all texts.
-func (b *bench) fails(code int, texts []string, arguments ...string) result {
+func (b *rig) fails(code int, texts []string, arguments ...string) result {
 	b.t.Helper()
 	got := b.run(arguments...)
 	if got.code != code {
@@ -133,7 +133,7 @@ func (b *bench) fails(code int, texts []string, arguments ...string) result {
 }
 
 // start starts an instance and returns its id.
-func (b *bench) start(arguments ...string) string {
+func (b *rig) start(arguments ...string) string {
 	b.t.Helper()
 	return strings.TrimSpace(b.ok(append([]string{"instance", "start"}, arguments...)...))
 }
@@ -185,7 +185,7 @@ func golden(t *testing.T, name, text string) {
 }
 
 // client is the hub as the library sees it, for what no command does.
-func (b *bench) client() *taskhub.Client {
+func (b *rig) client() *taskhub.Client {
 	b.t.Helper()
 	account := taskhub.ConnectionString(b.environment["DURAFLEET_CONNECTION"])
 	hub, err := taskhub.Open(b.t.Context(), account, b.environment["DURAFLEET_HUB"], nil)

@@ -120,7 +120,7 @@ func TestInstance_SuspendResumeTerminate(t *testing.T) {
 }
 
 // await waits for a status.
-func (b *bench) await(id string, status history.Status) {
+func (b *rig) await(id string, status history.Status) {
 	b.t.Helper()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()

@@ -10,7 +10,7 @@ import (
 )
 
 // poison plays the worker: it moves a message aside.
-func (b *bench) poison(messageID, instanceID, text string) string {
+func (b *rig) poison(messageID, instanceID, text string) string {
 	b.t.Helper()
 	st := b.client().Hub().Store()
 	queue := st.ControlQueueOf(instanceID)

@@ -65,7 +65,10 @@ Exit codes: 0 ok, 1 other, 2 usage, 3 not found, 4 wrong state or conflict, 5 ti
 	flags.StringVar(&p.table, "table-endpoint", "", "URL of the table service, likewise")
 	flags.StringVarP(&p.output, "output", "o", outputTable, "output: table, json or, for lists, jsonl")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
-	root.AddCommand(p.demoCommand(), p.chaosCommand(), p.chaosWorkerCommand(), p.devCommand(), p.workerCommand(), p.hubCommand(), p.instanceCommand(), p.poisonCommand())
+	root.AddCommand(
+		p.demoCommand(), p.chaosCommand(), p.chaosWorkerCommand(), p.benchCommand(), p.benchWorkerCommand(), p.devCommand(),
+		p.workerCommand(), p.hubCommand(), p.instanceCommand(), p.poisonCommand(),
+	)
 	rejectUnknown(root)
 	return root
 }

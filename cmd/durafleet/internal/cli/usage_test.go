@@ -63,7 +63,7 @@ func TestUsage(t *testing.T) {
 	} {
 		t.Run(tt.line, func(t *testing.T) {
 			t.Parallel()
-			(&bench{t: t, environment: b.environment}).fails(ExitUsage, tt.want, strings.Fields(tt.line)...)
+			(&rig{t: t, environment: b.environment}).fails(ExitUsage, tt.want, strings.Fields(tt.line)...)
 		})
 	}
 }

@@ -1,0 +1,122 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/option"
+	"github.com/durafleet/durafleet/internal/storage"
+	"github.com/durafleet/durafleet/internal/storage/azure"
+	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/wire"
+)
+
+// Options configures Run. The zero value of every field means its default, unless it says otherwise.
+type Options struct {
+	// Scenario is the name of what to measure. There is no default.
+	Scenario string
+	// Count is how much of it, Parallel how much of that at once. Default: depends on the scenario.
+	Count, Parallel int
+	// Workers is the number of workers, 1 to 16. Default: depends on the scenario.
+	Workers int
+	// InProcess has the workers in this process instead of processes of their own.
+	InProcess bool
+	// Partitions is the number of partitions, 1 to 16. Default 4.
+	Partitions int
+	// Settings are those of the workers.
+	Settings Settings
+	// Latency delays every request of workers and client.
+	Latency time.Duration
+	// Idle is for how long the hub is left alone before scenarios that measure that. Default 1m.
+	Idle time.Duration
+	// Connection is the connection string of the account. Default: an Azurite of its own in memory.
+	Connection string
+	// WaitConnection is the one through which the bench waits. Default: Connection.
+	WaitConnection string
+	// Hub is the name of the task hub; it is left behind. Default: one that is removed afterwards.
+	Hub string
+	// Out gets the progress.
+	Out io.Writer
+
+	// ports are the account of a test.
+	ports *storage.Account
+}
+
+const (
+	defaultPartitions = 4
+	defaultIdle       = time.Minute
+	defaultHub        = "Bench"
+
+	maxWorkers    = 16
+	maxCount      = 1_000_000
+	maxParallel   = 1000
+	maxActivities = 10_000
+	maxLatency    = 10 * time.Second
+	maxIdle       = time.Hour
+)
+
+// withDefaults returns a copy that is checked and complete, and the scenario.
+func (o *Options) withDefaults() (Options, *scenario, error) {
+	full := *o
+	s := find(full.Scenario)
+	if s == nil {
+		return full, nil, &ScenarioError{full.Scenario}
+	}
+	for _, field := range []struct {
+		option                    string
+		value                     *int
+		fallback, smallest, limit int
+	}{
+		{"count", &full.Count, s.count, 1, maxCount},
+		{"parallel", &full.Parallel, s.parallel, 1, maxParallel},
+		{"workers", &full.Workers, s.workers, 1, maxWorkers},
+		{"partitions", &full.Partitions, defaultPartitions, 1, store.MaxPartitions},
+		{"max-activities", &full.Settings.MaxActivities, 0, 0, maxActivities},
+	} {
+		if *field.value == 0 {
+			*field.value = field.fallback
+		}
+		if *field.value < field.smallest || *field.value > field.limit {
+			return full, nil, option.Broken(field.option, *field.value, fmt.Sprintf("must be 1 to %d", field.limit))
+		}
+	}
+	if full.Idle == 0 {
+		full.Idle = defaultIdle
+	}
+	return full, s, full.check()
+}
+
+func (o *Options) check() error {
+	if o.Latency < 0 || o.Latency > maxLatency {
+		return option.Broken("latency", o.Latency, fmt.Sprintf("must be 0s to %v", maxLatency))
+	}
+	if o.Idle < 0 || o.Idle > maxIdle {
+		return option.Broken("idle", o.Idle, fmt.Sprintf("must be more than 0s and at most %v", maxIdle))
+	}
+	if o.WaitConnection != "" && o.Connection == "" {
+		return option.Broken("wait-connection", "(not shown)", "needs --connection: there is nothing else to wait for in an Azurite of the bench's own")
+	}
+	for _, given := range []struct{ option, value string }{{"connection", o.Connection}, {"wait-connection", o.WaitConnection}} {
+		if given.value == "" {
+			continue
+		}
+		if _, err := azure.FromConnectionString(given.value, nil); err != nil {
+			return option.Broken(given.option, "(not shown)", err.Error())
+		}
+	}
+	if o.Hub != "" {
+		if _, err := wire.NewNames(o.Hub); err != nil {
+			return option.Broken("hub", o.Hub, "must be 3 to 45 ASCII letters and digits, the first a letter")
+		}
+	}
+	return nil
+}
+
+// ScenarioError reports a scenario that there is not.
+type ScenarioError struct{ Name string }
+
+// Error implements error.
+func (e *ScenarioError) Error() string {
+	return fmt.Sprintf("scenario %q: must be one of %s", e.Name, Names())
+}
