@@ -103,8 +103,7 @@ func (b *bench) engine(ctx context.Context, fail context.CancelCauseFunc) (repor
 	defer fleet.killAll()
 	defer over() // before that: nobody is to be told of the end of the workers
 	m := &measurement{
-		bench: b, fleet: fleet, watcher: watcher, client: clientCounts, waits: waitCounts,
-		driver: &driver{opts: b.opts, client: taskhub.NewClient(client), watch: watcher, fleet: fleet},
+		bench: b, fleet: fleet, watcher: watcher, hub: taskhub.NewClient(client), client: clientCounts, waits: waitCounts,
 	}
 	report, err = m.run(ctx)
 	if err != nil {
@@ -148,7 +147,11 @@ func (b *bench) settings() string {
 	if b.opts.InProcess {
 		where = "in this process"
 	}
-	return fmt.Sprintf("%s, %d %s, %d at once, %d workers %s", b.scenario.name, b.opts.Count, b.scenario.unit, b.opts.Parallel, b.opts.Workers, where)
+	workers := "1 worker"
+	if b.opts.Workers > 1 {
+		workers = fmt.Sprintf("%d workers", b.opts.Workers)
+	}
+	return fmt.Sprintf("%s, %d %s, %d at once, %s %s", b.scenario.name, b.opts.Count, b.scenario.unit, b.opts.Parallel, workers, where)
 }
 
 // floor measures what raw requests do and adds it to the report.
@@ -167,18 +170,18 @@ func (b *bench) floor(ctx context.Context, report *Report) error {
 	if err != nil {
 		return err
 	}
-	work := b.scenario.mix(b.opts.Count)
+	work, parallel := b.scenario.mix(b.opts.Count), b.opts.Parallel
 	// A small part of it first, as with the engine: connections are made and code is warm then.
-	if _, err := f.run(ctx, mix{min(work.chains, warmUp), work.steps}, b.opts.Parallel); err != nil {
+	if _, err := f.run(ctx, mix{min(work.chains, warmUp), work.steps}, parallel); err != nil {
 		return err
 	}
 	b.out.say("Measuring the floor")
-	took, err := f.run(ctx, work, b.opts.Parallel)
+	took, err := f.run(ctx, work, parallel)
 	if err != nil {
 		return err
 	}
 	report.FloorPerSecond = ratio(float64(b.opts.Count), took.Seconds(), 2)
-	report.FloorRatio = ratio(report.PerSecond, report.FloorPerSecond, 3)
+	report.FloorRatio = ratio(report.PerSecond, report.FloorPerSecond, 4)
 	report.floor = work.text()
 	if place.server == nil {
 		return f.close(ctx)

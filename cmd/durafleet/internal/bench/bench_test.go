@@ -22,14 +22,21 @@ func TestRun(t *testing.T) {
 			account := memory.New().Account()
 			out := &bytes.Buffer{}
 			report, err := Run(t.Context(), &Options{
-				Scenario: s.name, Count: 3, Parallel: 2, Workers: 1, InProcess: true, Idle: time.Millisecond, Out: out, ports: &account,
+				Scenario: s.name, Count: 3, Parallel: min(s.parallel, 2), Workers: 1, InProcess: true, Idle: time.Millisecond, Timer: 10 * time.Millisecond,
+				Out: out, ports: &account, minute: 10 * time.Millisecond,
 			})
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
+			if s.name == "idle" {
+				if report.Instances != 0 || report.More["requests_per_minute"] < 0 || report.Latency != (Latency{}) {
+					t.Errorf("got %+v", report)
+				}
+				return
+			}
 			if report.Instances < 1 || report.Elapsed <= 0 || report.PerSecond <= 0 || report.RequestsPerInstance < 5 ||
 				report.Requests["queue.put"] == 0 || report.RequestsWait == 0 || report.Latency.Max <= 0 ||
-				s.mix != nil && (report.FloorPerSecond <= 0 || report.FloorRatio <= 0) {
+				s.mix != nil && report.FloorPerSecond <= 0 {
 				t.Errorf("got %+v", report)
 			}
 			report.Print(out)

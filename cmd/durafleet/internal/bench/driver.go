@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -19,11 +20,28 @@ type driver struct {
 	watch  *watcher
 	fleet  *fleet
 
-	latencies samples
+	// warming says that what is done does not count.
+	warming bool
+	// begun is when what counts began.
+	begun     time.Time
+	latencies *samples
 	// more are the figures that only this scenario has; resident, if it is not 0, is the memory that counts.
 	more     map[string]float64
 	resident int64
 }
+
+func newDriver(opts *Options, client *taskhub.Client, watch *watcher, fleet *fleet, warming bool) *driver {
+	return &driver{
+		opts: opts, client: client, watch: watch, fleet: fleet, warming: warming,
+		begun: time.Now(), latencies: &samples{}, more: map[string]float64{},
+	}
+}
+
+// restart lets the time begin that counts: what was done before was preparation.
+func (d *driver) restart() { d.begun = time.Now() }
+
+// tell adds a figure that only this scenario has.
+func (d *driver) tell(name string, value float64) { d.more[name] = value }
 
 // WrongError reports an instance that did not end as it had to.
 type WrongError struct{ InstanceID, Problem string }
@@ -35,7 +53,7 @@ func (e *WrongError) Error() string { return fmt.Sprintf("instance %q %s", e.Ins
 func (d *driver) times(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	run.Each(ctx, "bench: client", n, d.opts.Parallel, func(ctx context.Context, i int) {
+	run.Each(ctx, "bench: client", n, max(d.opts.Parallel, 1), func(ctx context.Context, i int) {
 		if ctx.Err() != nil {
 			return
 		}
@@ -89,8 +107,8 @@ func complete[In, Out any](
 // equals returns a check that a result is the right one.
 func equals[T any](want T) func(T) string {
 	return func(got T) string {
-		if text := fmt.Sprintf("%.200v", got); text != fmt.Sprintf("%.200v", want) {
-			return fmt.Sprintf("has the result %s instead of %.200v", text, want)
+		if !reflect.DeepEqual(got, want) {
+			return fmt.Sprintf("has the result %.200s instead of %.200s", fmt.Sprint(got), fmt.Sprint(want))
 		}
 		return ""
 	}

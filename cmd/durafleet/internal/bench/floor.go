@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,66 +14,27 @@ import (
 	"github.com/durafleet/durafleet/internal/wire"
 )
 
-// step is one request of a mix. n is the number of history rows of a transaction, of messages of a get, or of
-// bytes of a blob.
-type step struct {
-	kind storage.Kind
-	n    int
-}
-
-// mix is what a scenario cannot do without: chains of requests, each with its steps in their order.
-type mix struct {
-	chains int
-	steps  []step
-}
-
-// The rows of one history transaction.
-const (
-	// firstRows begin a history: OrchestratorStarted and ExecutionStarted.
-	firstRows = 2
-	// callRows are added by an activity: TaskScheduled, OrchestratorCompleted, OrchestratorStarted and TaskCompleted.
-	callRows = 4
-	// lastRows end a history: ExecutionCompleted and OrchestratorCompleted.
-	lastRows = 2
-)
-
-// life returns the steps of an instance between the two requests of its start and its end.
-func life(steps ...step) []step {
-	whole := []step{{kind: storage.QueuePut}, {kind: storage.TableInsert}, {storage.QueueGet, 1}, {kind: storage.TableRead}}
-	whole = append(whole, steps...)
-	return append(whole, step{kind: storage.TableMerge}, step{kind: storage.QueueDelete})
-}
-
-// sequenceMix is so many instances of so many activities in sequence: one transaction for each of them.
-func sequenceMix(count, activities int) mix {
-	transactions := make([]step, max(activities, 1))
-	for i := range transactions {
-		transactions[i] = step{storage.TableTransact, min(activities, 1) * callRows}
-	}
-	transactions[0].n += firstRows
-	transactions[len(transactions)-1].n += lastRows
-	return mix{chains: count, steps: life(transactions...)}
-}
-
 // floor carries out mixes.
 type floor struct {
 	account          storage.Account
-	queue            string
+	queue, container string
 	instances, table string
 	message          string
 	rows             []wire.Columns
+	blob             []byte
 }
 
 // newFloor prepares queue and tables, and the texts, which are of the size of an engine's.
 func newFloor(ctx context.Context, account storage.Account, hubName string) (*floor, error) {
 	f := &floor{
-		account: account, queue: strings.ToLower(hubName) + "-floor",
+		account: account, queue: strings.ToLower(hubName) + "-floor", container: strings.ToLower(hubName) + "-floor",
 		instances: hubName + "FloorInstances", table: hubName + "FloorHistory",
 	}
 	for _, err := range []error{
 		account.Queues.CreateQueue(ctx, f.queue),
 		account.Tables.CreateTable(ctx, f.instances),
 		account.Tables.CreateTable(ctx, f.table),
+		account.Blobs.CreateContainer(ctx, f.container),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("prepare the floor: %w", err)
@@ -90,7 +50,7 @@ func newFloor(ctx context.Context, account storage.Account, hubName string) (*fl
 	if err != nil {
 		return nil, fmt.Errorf("prepare the floor: %w", err)
 	}
-	f.message = text
+	f.message, f.blob = text, []byte(textOf(packed))
 	for _, event := range []history.Event{
 		&history.TaskScheduled{Header: head(0), Name: greet.Name()},
 		&history.OrchestratorCompleted{Header: head(history.NoEventID)},
@@ -116,6 +76,7 @@ func (f *floor) close(ctx context.Context) error {
 		f.account.Queues.DeleteQueue(ctx, f.queue),
 		f.account.Tables.DeleteTable(ctx, f.instances),
 		f.account.Tables.DeleteTable(ctx, f.table),
+		f.account.Blobs.DeleteContainer(ctx, f.container),
 	} {
 		if err != nil {
 			return fmt.Errorf("remove the floor: %w", err)
@@ -147,11 +108,15 @@ func (f *floor) run(ctx context.Context, m mix, parallel int) (time.Duration, er
 // chain is one run through the steps of a mix.
 type chain struct {
 	floor *floor
-	key   string
-	// rows is how many rows the history has, instance and sentinel are the versions of two rows.
-	rows               int
-	instance, sentinel storage.ETag
-	taken              []storage.Message
+	// key is the history's.
+	key string
+	// row is the latest status row and version its version.
+	row     storage.Row
+	version storage.ETag
+	// rows is how many rows the history has, sentinel the version of its sentinel.
+	rows     int
+	sentinel storage.ETag
+	taken    []storage.Message
 }
 
 // do carries one step out. Every chain puts the messages that it takes, but may take another's.
@@ -172,26 +137,26 @@ func (c *chain) do(ctx context.Context, s step) (err error) {
 		c.taken = c.taken[:len(c.taken)-1]
 		err = account.Queues.Delete(ctx, c.floor.queue, message.ID, message.PopReceipt)
 	case storage.TableInsert:
-		c.instance, err = account.Tables.Insert(ctx, c.floor.instances, c.row(wire.EncodeNewInstance(c.newInstance())))
+		c.row = storage.Row{PartitionKey: compactID(), Values: wire.EncodeNewInstance(c.newInstance())}
+		c.version, err = account.Tables.Insert(ctx, c.floor.instances, c.row)
 	case storage.TableRead:
-		_, err = account.Tables.Read(ctx, c.floor.instances, c.key, "", wire.InstanceColumns(false)...)
+		_, err = account.Tables.Read(ctx, c.floor.instances, c.row.PartitionKey, "", wire.InstanceColumns(false)...)
 	case storage.TableMerge:
 		now := time.Now()
 		update := wire.InstanceUpdate{
 			ExecutionID: c.key, LastUpdated: now, TaskHubName: "Bench", Status: history.Completed, Completed: &now,
 			Output: history.Text(`["Hello Tokyo!","Hello Seattle!","Hello London!","Hello Amsterdam!","Hello Mumbai!"]`),
 		}
-		c.instance, err = account.Tables.Merge(ctx, c.floor.instances, c.row(update.Encode()), c.instance)
+		row := storage.Row{PartitionKey: c.row.PartitionKey, Values: update.Encode()}
+		c.version, err = account.Tables.Merge(ctx, c.floor.instances, row, c.version)
 	case storage.TableTransact:
 		err = c.transact(ctx, s.n)
+	case storage.BlobPut:
+		err = account.Blobs.PutBlob(ctx, c.floor.container, compactID(), c.floor.blob[:s.n], true)
 	default:
 		err = fmt.Errorf("no mix has the step %s", s.kind)
 	}
 	return err
-}
-
-func (c *chain) row(columns wire.Columns) storage.Row {
-	return storage.Row{PartitionKey: c.key, Values: columns}
 }
 
 func (c *chain) newInstance() wire.Instance {
@@ -222,13 +187,4 @@ func (c *chain) transact(ctx context.Context, n int) error {
 		c.sentinel = etags[n]
 	}
 	return err
-}
-
-// text describes a mix, for people.
-func (m mix) text() string {
-	counts := storage.Counts{}
-	for _, s := range m.steps {
-		counts[s.kind]++
-	}
-	return strconv.Itoa(m.chains) + " × (" + countsText(counts) + ")"
 }

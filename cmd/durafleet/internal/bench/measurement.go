@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/taskhub"
 )
 
 // measurement is the part of a run that is measured.
@@ -14,7 +15,7 @@ type measurement struct {
 	bench   *bench
 	fleet   *fleet
 	watcher *watcher
-	driver  *driver
+	hub     *taskhub.Client
 	// client and waits are what has gone through the connections of the client and of who waits.
 	client, waits *traffic
 }
@@ -43,26 +44,26 @@ func (m *measurement) run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	begun := time.Now()
-	instances, err := b.scenario.drive(ctx, m.driver, b.opts.Count)
+	d := newDriver(b.opts, m.hub, m.watcher, m.fleet, false)
+	instances, err := b.scenario.drive(d, ctx, b.opts.Count)
 	if err == nil {
 		err = m.watcher.awaitDrained(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
-	elapsed := time.Since(begun)
+	elapsed := time.Since(d.begun)
 	after, err := m.mark(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return m.report(instances, elapsed, after.since(before)), nil
+	return m.report(d, instances, elapsed, after.since(before)), nil
 }
 
 // warm does a little of the scenario, which does not count.
 func (m *measurement) warm(ctx context.Context) error {
-	d := &driver{opts: m.driver.opts, client: m.driver.client, watch: m.watcher, fleet: m.fleet}
-	if _, err := m.bench.scenario.drive(ctx, d, min(m.bench.opts.Count, warmUp)); err != nil {
+	d := newDriver(m.bench.opts, m.hub, m.watcher, m.fleet, true)
+	if _, err := m.bench.scenario.drive(d, ctx, min(m.bench.opts.Count, warmUp)); err != nil {
 		return err
 	}
 	return m.watcher.awaitDrained(ctx)
@@ -80,8 +81,7 @@ func (m *measurement) mark(ctx context.Context) (marks, error) {
 	return marks{workers, m.client.figures(ctx).ofProcess(), m.waits.figures(ctx)}, errors.Join(err, context.Cause(ctx))
 }
 
-func (m *measurement) report(instances int, elapsed time.Duration, grown marks) *Report {
-	d := m.driver
+func (m *measurement) report(d *driver, instances int, elapsed time.Duration, grown marks) *Report {
 	both := grown.workers.and(grown.client)
 	r := &Report{
 		Scenario: m.bench.scenario.name, Instances: instances, unit: m.bench.scenario.unit,
@@ -95,12 +95,15 @@ func (m *measurement) report(instances int, elapsed time.Duration, grown marks) 
 		Resident:            rounded(float64(cmp.Or(d.resident, grown.workers.Resident))/(1<<20), 1),
 		More:                d.more,
 	}
-	if r.More == nil {
-		r.More = map[string]float64{}
-	}
 	r.Latency, _ = d.latencies.latency()
 	if m.fleet.processes {
 		r.More["client_cpu_s"] = rounded(grown.client.CPU.Seconds(), 3)
+	}
+	switch m.bench.scenario.unit {
+	case "events":
+		r.More["requests_per_event"] = ratio(float64(both.Requests.Total()), float64(m.bench.opts.Count), 3)
+	case "minutes":
+		r.More["requests_per_minute"] = ratio(float64(both.Requests.Total()+both.Idle.Total()), elapsed.Minutes(), 1)
 	}
 	r.More["history_rows_read"] = float64(both.HistoryRows)
 	return r

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -30,6 +31,8 @@ type Options struct {
 	Latency time.Duration
 	// Idle is for how long the hub is left alone before scenarios that measure that. Default 1m.
 	Idle time.Duration
+	// Timer is how long timers are. Default 1s.
+	Timer time.Duration
 	// Connection is the connection string of the account. Default: an Azurite of its own in memory.
 	Connection string
 	// WaitConnection is the one through which the bench waits. Default: Connection.
@@ -39,13 +42,15 @@ type Options struct {
 	// Out gets the progress.
 	Out io.Writer
 
-	// ports are the account of a test.
-	ports *storage.Account
+	// ports are the account of a test, minute is how long it takes a minute for.
+	ports  *storage.Account
+	minute time.Duration
 }
 
 const (
 	defaultPartitions = 4
 	defaultIdle       = time.Minute
+	defaultTimer      = time.Second
 	defaultHub        = "Bench"
 
 	maxWorkers    = 16
@@ -54,6 +59,7 @@ const (
 	maxActivities = 10_000
 	maxLatency    = 10 * time.Second
 	maxIdle       = time.Hour
+	maxTimer      = time.Minute
 )
 
 // withDefaults returns a copy that is checked and complete, and the scenario.
@@ -69,7 +75,7 @@ func (o *Options) withDefaults() (Options, *scenario, error) {
 		fallback, smallest, limit int
 	}{
 		{"count", &full.Count, s.count, 1, maxCount},
-		{"parallel", &full.Parallel, s.parallel, 1, maxParallel},
+		{"parallel", &full.Parallel, max(s.parallel, 1), 1, maxParallel},
 		{"workers", &full.Workers, s.workers, 1, maxWorkers},
 		{"partitions", &full.Partitions, defaultPartitions, 1, store.MaxPartitions},
 		{"max-activities", &full.Settings.MaxActivities, 0, 0, maxActivities},
@@ -81,9 +87,11 @@ func (o *Options) withDefaults() (Options, *scenario, error) {
 			return full, nil, option.Broken(field.option, *field.value, fmt.Sprintf("must be 1 to %d", field.limit))
 		}
 	}
-	if full.Idle == 0 {
-		full.Idle = defaultIdle
+	if s.single && full.Parallel > 1 {
+		return full, nil, option.Broken("parallel", full.Parallel, "is not for "+s.name+", which does one thing at a time")
 	}
+	full.Idle, full.Timer = cmp.Or(full.Idle, defaultIdle), cmp.Or(full.Timer, defaultTimer)
+	full.minute = cmp.Or(full.minute, time.Minute)
 	return full, s, full.check()
 }
 
@@ -93,6 +101,9 @@ func (o *Options) check() error {
 	}
 	if o.Idle < 0 || o.Idle > maxIdle {
 		return option.Broken("idle", o.Idle, fmt.Sprintf("must be more than 0s and at most %v", maxIdle))
+	}
+	if o.Timer < time.Millisecond || o.Timer > maxTimer {
+		return option.Broken("timer", o.Timer, fmt.Sprintf("must be 1ms to %v", maxTimer))
 	}
 	if o.WaitConnection != "" && o.Connection == "" {
 		return option.Broken("wait-connection", "(not shown)", "needs --connection: there is nothing else to wait for in an Azurite of the bench's own")

@@ -12,47 +12,95 @@ type scenario struct {
 	name, about string
 	// unit is what --count counts, in the plural.
 	unit string
-	// The defaults.
+	// The defaults. One that is single has nothing to do at once.
 	count, parallel, workers int
+	single                   bool
 	// pause is the time between two looks of those who wait, 0 for the shortest one.
 	pause time.Duration
 	// rests says that the hub has been left alone for --idle when it begins.
 	rests bool
 	// drive does it and returns the number of instances that clients have started.
-	drive func(ctx context.Context, d *driver, count int) (instances int, err error)
+	drive func(d *driver, ctx context.Context, count int) (instances int, err error)
 	// mix is what the account cannot be spared, nil if there is no floor.
 	mix func(count int) mix
 }
 
-// shortPause is the time between two looks where time is measured.
-const shortPause = 3 * time.Millisecond
+const (
+	// shortPause is the time between two looks where time is measured, longPause where it is not, or
+	// where it is by what instances tell.
+	shortPause = 3 * time.Millisecond
+	longPause  = 50 * time.Millisecond
+
+	many   = 300
+	atOnce = 32
+	few    = 4
+
+	continued    = 5
+	payloadBytes = 200 << 10
+)
 
 // scenarios are all there are, in the order of help texts.
 var scenarios = []*scenario{
 	{
-		name: "hello5", about: "five activities in sequence", unit: "instances", count: 300, parallel: 32, workers: 1,
-		drive: func(ctx context.Context, d *driver, count int) (int, error) { return count, d.greet(ctx, count, 5) },
-		mix:   func(count int) mix { return sequenceMix(count, 5) },
+		name: "hello5", about: "five activities in sequence", unit: "instances", count: many, parallel: atOnce, workers: 1,
+		drive: greeting(5), mix: func(count int) mix { return sequenceMix(count, 5) },
 	},
 	{
-		name: "one", about: "one activity", unit: "instances", count: 300, parallel: 32, workers: 1,
-		drive: func(ctx context.Context, d *driver, count int) (int, error) { return count, d.greet(ctx, count, 1) },
-		mix:   func(count int) mix { return sequenceMix(count, 1) },
+		name: "one", about: "one activity", unit: "instances", count: many, parallel: atOnce, workers: 1,
+		drive: greeting(1), mix: func(count int) mix { return sequenceMix(count, 1) },
 	},
 	{
-		name: "empty", about: "no activity", unit: "instances", count: 300, parallel: 32, workers: 1,
-		drive: func(ctx context.Context, d *driver, count int) (int, error) { return count, d.greet(ctx, count, 0) },
-		mix:   func(count int) mix { return sequenceMix(count, 0) },
+		name: "empty", about: "no activity", unit: "instances", count: many, parallel: atOnce, workers: 1,
+		drive: greeting(0), mix: func(count int) mix { return sequenceMix(count, 0) },
 	},
-}
-
-// greet runs instances that greet so many cities each.
-func (d *driver) greet(ctx context.Context, count, cities int) error {
-	check := equals(allGreetings(cities))
-	return d.times(ctx, count, func(ctx context.Context, _ int) error {
-		_, err := complete(ctx, d, greetings, cities, check)
-		return err
-	})
+	{
+		name: "fanout", about: "an instance with many activities at once", unit: "activities", count: 1000, single: true, workers: 1,
+		drive: (*driver).fanOut, mix: fanOutMix,
+	},
+	{
+		name: "slow-fanout", about: "the same, where each takes a second", unit: "activities", count: 100, single: true, workers: few,
+		pause: longPause, drive: (*driver).slowFanOut,
+	},
+	{
+		name: "events", about: "a stream of events into one instance; latency until the turn that takes an event in", unit: "events",
+		count: 1000, parallel: atOnce, workers: 1, drive: (*driver).events, mix: eventsMix,
+	},
+	{
+		name: "event", about: "an instance waits for one event", unit: "instances", count: 100, parallel: few, workers: 1,
+		drive: (*driver).event, mix: eventMix,
+	},
+	{
+		name: "children", about: "two children one after the other, the second one with three activities", unit: "instances",
+		count: 100, parallel: few, workers: 1, drive: (*driver).children, mix: childrenMix,
+	},
+	{
+		name: "timers", about: "a timer of --timer; latency is how late it fires", unit: "instances", count: 100, parallel: atOnce, workers: 1,
+		pause: longPause, drive: (*driver).timers,
+	},
+	{
+		name: "continue", about: "five times an event, an activity and a new generation; then a last event", unit: "instances",
+		count: 50, parallel: few, workers: 1, drive: (*driver).generations, mix: continueMix,
+	},
+	{
+		name: "payload", about: "a text of 200 KB through two activities", unit: "instances", count: 50, parallel: few, workers: 1,
+		drive: (*driver).payloads, mix: payloadMix,
+	},
+	{
+		name: "start-latency", about: "starts after the hub was left alone for --idle, as many at once as --parallel says; latency until the first activity",
+		unit: "instances", count: 20, parallel: few, workers: 1, pause: longPause, rests: true, drive: (*driver).starts,
+	},
+	{
+		name: "long-history", about: "many activities in sequence in one instance", unit: "activities", count: 500, single: true, workers: 1,
+		drive: (*driver).longHistory, mix: func(count int) mix { return sequenceMix(1, count) },
+	},
+	{
+		name: "waiting", about: "instances that wait for an event, all at the same time; memory for each", unit: "instances",
+		count: 1000, parallel: atOnce, workers: 1, pause: longPause, drive: (*driver).waiting,
+	},
+	{
+		name: "idle", about: "nothing, after the hub was left alone for --idle; requests per minute", unit: "minutes", count: 2, single: true,
+		workers: 1, pause: longPause, rests: true, drive: (*driver).idle,
+	},
 }
 
 // find returns the scenario of a name, nil if there is none.

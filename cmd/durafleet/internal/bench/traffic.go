@@ -26,9 +26,11 @@ type figures struct {
 	Bytes int64 `json:"bytes"`
 	// HistoryRows is how many rows of histories were read.
 	HistoryRows int64 `json:"historyRows"`
-	// CPU is for how long the process has used processors, Resident its memory in bytes.
-	CPU      time.Duration `json:"cpu"`
-	Resident int64         `json:"resident"`
+	// CPU is for how long the process has used processors, Resident its memory in bytes, the largest one's
+	// of several; AllResident is their sum.
+	CPU         time.Duration `json:"cpu"`
+	Resident    int64         `json:"resident"`
+	AllResident int64         `json:"allResident"`
 }
 
 // since returns how much f has grown since earlier. The memory is that of f.
@@ -36,16 +38,16 @@ func (f figures) since(earlier figures) figures {
 	return figures{
 		Requests: f.Requests.Since(earlier.Requests), Idle: f.Idle.Since(earlier.Idle),
 		Bytes: f.Bytes - earlier.Bytes, HistoryRows: f.HistoryRows - earlier.HistoryRows,
-		CPU: f.CPU - earlier.CPU, Resident: f.Resident,
+		CPU: f.CPU - earlier.CPU, Resident: f.Resident, AllResident: f.AllResident,
 	}
 }
 
-// and returns the sum of both. The memory is that of the larger one.
+// and returns the sum of both.
 func (f figures) and(other figures) figures {
 	return figures{
 		Requests: sum(f.Requests, other.Requests), Idle: sum(f.Idle, other.Idle),
 		Bytes: f.Bytes + other.Bytes, HistoryRows: f.HistoryRows + other.HistoryRows,
-		CPU: f.CPU + other.CPU, Resident: max(f.Resident, other.Resident),
+		CPU: f.CPU + other.CPU, Resident: max(f.Resident, other.Resident), AllResident: f.AllResident + other.AllResident,
 	}
 }
 
@@ -62,6 +64,7 @@ func sum(a, b storage.Counts) storage.Counts {
 func (f figures) ofProcess() figures {
 	f.CPU = usage.CPU()
 	f.Resident, _ = usage.Resident() // 0 where the system does not tell
+	f.AllResident = f.Resident
 	return f
 }
 

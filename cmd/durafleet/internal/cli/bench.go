@@ -36,7 +36,7 @@ Every result is checked. The exit code is 1 if one is wrong, or an instance has 
 no hub but one that --hub names.`,
 		Args: exactly("SCENARIO"),
 		RunE: func(c *cobra.Command, arguments []string) error {
-			if err := refuseZero(c, "count", "parallel", "workers", "partitions", "max-activities", "idle"); err != nil {
+			if err := refuseZero(c, "count", "parallel", "workers", "partitions", "max-activities", "idle", "timer"); err != nil {
 				return err
 			}
 			opts.Scenario, opts.Hub = arguments[0], p.hub
@@ -56,6 +56,7 @@ no hub but one that --hub names.`,
 	onOffFlag(command, &opts.Settings.NoSessionCache, "cache", "keep instances in memory between turns")
 	flags.DurationVar(&opts.Latency, "latency", 0, "delay of every request, to be like a real account (default 0s)")
 	flags.DurationVar(&opts.Idle, "idle", 0, "how long the hub is left alone before it is measured, where that matters (default 1m)")
+	flags.DurationVar(&opts.Timer, "timer", 0, "how long the timers of timers are (default 1s)")
 	flags.StringVar(&wait, "wait-connection", "", "connection string, or environment variable with one, through which the bench waits (default: --connection)")
 	return command
 }
