@@ -2,10 +2,17 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/durafleet/durafleet/azurite"
 )
 
 // benchFields are the fields of the report that do not change.
@@ -86,7 +93,7 @@ func TestBench_InProcess(t *testing.T) {
 func TestBench_Interrupted(t *testing.T) {
 	t.Parallel()
 	needAzurite(t)
-	for _, moment := range []string{"Starting Azurite", "warming up", "Measuring"} {
+	for _, moment := range []string{"Starting Azurite", "Warming up", "Measuring"} {
 		t.Run(moment, func(t *testing.T) {
 			t.Parallel()
 			p := program(t, nil, "bench", "hello5", "--count", "10000")
@@ -114,6 +121,9 @@ func TestBench_Usage(t *testing.T) {
 		{"hello5 --parallel 5000", "--parallel 5000: must be 1 to 1000"},
 		{"hello5 --workers many", `"many"`},
 		{"hello5 --cache=maybe", "must be on or off"},
+		{"hello5 --floor=perhaps", "must be on or off"},
+		{"fanout --parallel 4", "--parallel 4: is not for fanout, which does one thing at a time"},
+		{"timers --timer 2h", "--timer 2h0m0s: must be 1ms to 1m0s"},
 		{"hello5 --latency -8ms", "--latency -8ms: must be 0s to 10s"},
 		{"hello5 --connection NOWHERE", `--connection "NOWHERE": there is no environment variable of that name`},
 		{"hello5 --wait-connection key==", "--wait-connection (not shown): needs --connection"},
@@ -128,5 +138,45 @@ func TestBench_Usage(t *testing.T) {
 				t.Errorf("exit code %d, %q, %q; want 2 and %q", code, out, p.err.String(), tt.want)
 			}
 		})
+	}
+}
+
+// What the bench says is what a proxy in front of the account counts, but for polls that a worker breaks off when
+// it stops, before they have arrived.
+func TestBench_CountedFromOutside(t *testing.T) {
+	t.Parallel()
+	server := needAzurite(t)
+	var seen atomic.Int64
+	endpoint := func(target string) string {
+		behind, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+			seen.Add(1)
+			r.Out.URL.Scheme, r.Out.URL.Host = behind.Scheme, behind.Host
+		}})
+		t.Cleanup(proxy.Close)
+		return proxy.URL + behind.Path
+	}
+	connection := fmt.Sprintf("DefaultEndpointsProtocol=http;AccountName=%s;AccountKey=%s;BlobEndpoint=%s;QueueEndpoint=%s;TableEndpoint=%s",
+		azurite.AccountName, azurite.AccountKey, endpoint(server.BlobURL()), endpoint(server.QueueURL()), endpoint(server.TableURL()))
+	p := program(t, []string{"PROXIED=" + connection, "DIRECT=" + server.ConnectionString()}, strings.Fields(
+		"bench one --count 4 --parallel 2 --workers 2 --connection PROXIED --wait-connection DIRECT -o json")...)
+	code, out := p.output()
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, out, p.err.String())
+	}
+	var report struct {
+		More struct {
+			RequestsSent int64 `json:"requests_sent"`
+		} `json:"more"`
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatal(err)
+	}
+	const polls = 2 * 5
+	if lost := report.More.RequestsSent - seen.Load(); lost < 0 || lost > polls {
+		t.Errorf("%d requests were sent, %d have arrived", report.More.RequestsSent, seen.Load())
 	}
 }

@@ -26,7 +26,7 @@ func Run(ctx context.Context, opts *Options) (*Report, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	report, err := b.engine(ctx, fail)
-	if err == nil && scenario.mix != nil {
+	if err == nil && scenario.mix != nil && !full.NoFloor {
 		err = b.floor(ctx, report)
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -34,6 +34,9 @@ func Run(ctx context.Context, opts *Options) (*Report, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if b.sent > 0 {
+		report.More["requests_sent"] = float64(b.sent)
 	}
 	return report, nil
 }
@@ -43,6 +46,8 @@ type bench struct {
 	opts     *Options
 	scenario *scenario
 	out      *screen
+	// sent is how many requests have gone out in all, preparations and the floor included.
+	sent int64
 }
 
 // ground returns the account for a part of the run.
@@ -75,19 +80,25 @@ func (b *bench) engine(ctx context.Context, fail context.CancelCauseFunc) (repor
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
+	defer func() {
+		err = errors.Join(err, remove(context.WithoutCancel(ctx)))
+		b.sent += place.sent()
+	}()
 
 	// The client and the waits have connections of their own.
 	client, clientCounts, err := place.openHub(ctx, hub)
 	if err != nil {
 		return nil, err
 	}
-	waitPlace := &ground{connection: cmp.Or(b.opts.WaitConnection, place.connection), latency: place.latency, ports: place.ports}
+	waitPlace := place
+	if b.opts.WaitConnection != "" {
+		waitPlace = &ground{connection: b.opts.WaitConnection, latency: place.latency}
+	}
 	waits, waitCounts, err := waitPlace.openHub(ctx, hub)
 	if err != nil {
 		return nil, err
 	}
-	watcher := newWatcher(waits.Store(), cmp.Or(b.scenario.pause, shortPause))
+	watcher := newWatcher(waits.Store(), cmp.Or(b.scenario.pause, shortPause), place.latency)
 	watching.Go(ctx, "bench: watch", func(ctx context.Context) { watcher.run(ctx, fail) })
 
 	workers := *b.opts
@@ -109,7 +120,9 @@ func (b *bench) engine(ctx context.Context, fail context.CancelCauseFunc) (repor
 	if err != nil {
 		return nil, err
 	}
-	return report, fleet.stopAll(ctx)
+	sent, err := fleet.stopAll(ctx)
+	b.sent += sent
+	return report, err
 }
 
 func watchServer(ctx context.Context, server *azurite.Server, fail context.CancelCauseFunc) {
@@ -161,6 +174,7 @@ func (b *bench) floor(ctx context.Context, report *Report) error {
 		return err
 	}
 	defer place.close()
+	defer func() { b.sent += place.sent() }()
 	name := defaultHub + compactID()[:8]
 	ports, _, err := place.open(name)
 	if err != nil {
@@ -171,9 +185,10 @@ func (b *bench) floor(ctx context.Context, report *Report) error {
 		return err
 	}
 	work, parallel := b.scenario.mix(b.opts.Count), b.opts.Parallel
-	// A small part of it first, as with the engine: connections are made and code is warm then.
-	if _, err := f.run(ctx, mix{min(work.chains, warmUp), work.steps}, parallel); err != nil {
-		return err
+	if !b.opts.NoWarmUp {
+		if _, err := f.run(ctx, mix{min(work.chains, warmUp), work.steps}, parallel); err != nil {
+			return err
+		}
 	}
 	b.out.say("Measuring the floor")
 	took, err := f.run(ctx, work, parallel)

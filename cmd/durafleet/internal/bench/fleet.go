@@ -25,8 +25,9 @@ type member interface {
 	// figures returns what has come together so far, after a collection of garbage if asked for. The
 	// figures of a member in this process are without those of the process.
 	figures(ctx context.Context, collect bool) (figures, error)
-	// stop ends the worker in order, kill at once.
-	stop(ctx context.Context) error
+	// stop ends the worker in order, kill at once. The number is that of all requests that a worker of
+	// another process has sent.
+	stop(ctx context.Context) (sent int64, err error)
 	kill()
 }
 
@@ -76,13 +77,18 @@ func (f *fleet) figures(ctx context.Context, collect bool) (figures, error) {
 	return total, errors.Join(failures...)
 }
 
-// stopAll asks all workers to stop and waits for them.
-func (f *fleet) stopAll(ctx context.Context) error {
+// stopAll asks all workers to stop, waits for them, and returns how many requests other processes have
+// sent in all.
+func (f *fleet) stopAll(ctx context.Context) (sent int64, err error) {
+	each := make([]int64, len(f.members))
 	failures := make([]error, len(f.members))
 	run.Each(ctx, "bench: stop", len(f.members), len(f.members), func(ctx context.Context, i int) {
-		failures[i] = f.members[i].stop(ctx)
+		each[i], failures[i] = f.members[i].stop(ctx)
 	})
-	return errors.Join(failures...)
+	for _, n := range each {
+		sent += n
+	}
+	return sent, errors.Join(failures...)
 }
 
 // killAll ends what still runs and waits until it has ended.
@@ -97,6 +103,7 @@ func (f *fleet) killAll() {
 type process struct {
 	*child.Process
 	told chan figures
+	last figures // once the process has ended
 }
 
 // spawn starts a worker process and waits until it works.
@@ -111,10 +118,15 @@ func (f *fleet) spawn(ctx context.Context, place *ground, opts *Options, id stri
 		},
 		Take: func(text []byte) error {
 			l, err := parseLine(text)
-			if err == nil && l.Figures != nil {
+			switch {
+			case err != nil:
+				return err
+			case l.Last:
+				p.last = *l.Figures
+			case l.Figures != nil:
 				p.told <- *l.Figures
 			}
-			return err
+			return nil
 		},
 	})
 	if err != nil {
@@ -150,7 +162,12 @@ func (p *process) figures(ctx context.Context, collect bool) (figures, error) {
 	}
 }
 
-func (p *process) stop(ctx context.Context) error { return p.Stop(ctx, stopTimeout) }
+func (p *process) stop(ctx context.Context) (int64, error) {
+	if err := p.Stop(ctx, stopTimeout); err != nil {
+		return 0, err
+	}
+	return p.last.Sent, nil
+}
 
 func (p *process) kill() { p.Kill() }
 
@@ -191,13 +208,13 @@ func (g *guest) figures(ctx context.Context, collect bool) (figures, error) {
 	return g.counts.figures(ctx), nil
 }
 
-func (g *guest) stop(ctx context.Context) error {
+func (g *guest) stop(ctx context.Context) (int64, error) {
 	g.end()
 	select {
 	case <-g.done:
-		return g.err
+		return 0, g.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 }
 

@@ -12,12 +12,14 @@ import (
 	"github.com/durafleet/durafleet/taskhub"
 )
 
-// ground is the account that a run takes place in.
+// ground is the account that a run takes place in. It is opened by one goroutine at a time.
 type ground struct {
 	connection string
 	latency    time.Duration
 	// ports, if set, are the account instead.
 	ports *storage.Account
+	// opened are the counts of all that was opened here.
+	opened []*traffic
 	// server is what is behind the connection if it was started for this run, else nil.
 	server *azurite.Server
 }
@@ -29,6 +31,15 @@ func launchGround(ctx context.Context, latency time.Duration, say func(string)) 
 		return nil, err
 	}
 	return &ground{connection: server.ConnectionString(), latency: latency, server: server}, nil
+}
+
+// sent returns how many requests this process has sent.
+func (g *ground) sent() int64 {
+	var sum int64
+	for _, counts := range g.opened {
+		sum += counts.sent.Load()
+	}
+	return sum
 }
 
 // close ends what was started for the run. Its data is in memory: there is nothing to save.
@@ -49,11 +60,12 @@ func (g *ground) open(hubName string) (storage.Account, *traffic, error) {
 		return storage.WithHook(*g.ports, counts.hook), counts, nil
 	}
 	ports, err := azure.FromConnectionString(g.connection, &azure.Options{
-		Meter: &counts.repeats, Transport: &transport{azure.NewTransport(), g.latency, &counts.bytes},
+		Meter: &counts.repeats, Transport: &transport{azure.NewTransport(), g.latency, counts},
 	})
 	if err != nil {
 		return storage.Account{}, nil, err
 	}
+	g.opened = append(g.opened, counts)
 	return storage.WithHook(ports, counts.hook), counts, nil
 }
 

@@ -11,12 +11,15 @@ import (
 // has no figures and says that the worker begins to work.
 type line struct {
 	Figures *figures `json:"figures,omitempty"`
+	// Last says that these are the figures of a worker that has stopped, which nobody asks for.
+	Last bool `json:"last,omitempty"`
 }
 
 // The orders that a worker process takes: to tell its figures, and to collect garbage first.
 const (
 	orderFigures = "figures"
 	orderCollect = "collect"
+	orderNone    = ""
 )
 
 // narrator writes lines. It may be used concurrently. A reader that has gone away is ignored: there is

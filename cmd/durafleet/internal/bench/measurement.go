@@ -29,11 +29,11 @@ func (m *measurement) run(ctx context.Context) (*Report, error) {
 	if err := m.watcher.awaitShared(ctx, b.opts.Workers); err != nil {
 		return nil, err
 	}
-	b.out.say("The partitions are shared out; warming up")
+	b.out.say("The partitions are shared out")
 	if err := m.warm(ctx); err != nil {
 		return nil, err
 	}
-	if b.scenario.rests {
+	if b.scenario.rest > 0 {
 		b.out.say("Leaving the hub alone for %v", b.opts.Idle)
 		if !run.Sleep(ctx, b.opts.Idle) {
 			return nil, context.Cause(ctx)
@@ -62,6 +62,10 @@ func (m *measurement) run(ctx context.Context) (*Report, error) {
 
 // warm does a little of the scenario, which does not count.
 func (m *measurement) warm(ctx context.Context) error {
+	if m.bench.opts.NoWarmUp {
+		return nil
+	}
+	m.bench.out.say("Warming up")
 	d := newDriver(m.bench.opts, m.hub, m.watcher, m.fleet, true)
 	if _, err := m.bench.scenario.drive(d, ctx, min(m.bench.opts.Count, warmUp)); err != nil {
 		return err

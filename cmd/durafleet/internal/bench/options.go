@@ -29,7 +29,8 @@ type Options struct {
 	Settings Settings
 	// Latency delays every request of workers and client.
 	Latency time.Duration
-	// Idle is for how long the hub is left alone before scenarios that measure that. Default 1m.
+	// Idle is for how long the hub is left alone before scenarios that measure that. Default: depends on the
+	// scenario.
 	Idle time.Duration
 	// Timer is how long timers are. Default 1s.
 	Timer time.Duration
@@ -39,6 +40,8 @@ type Options struct {
 	WaitConnection string
 	// Hub is the name of the task hub; it is left behind. Default: one that is removed afterwards.
 	Hub string
+	// NoWarmUp leaves out what is done before the measurement, NoFloor the floor.
+	NoWarmUp, NoFloor bool
 	// Out gets the progress.
 	Out io.Writer
 
@@ -49,7 +52,6 @@ type Options struct {
 
 const (
 	defaultPartitions = 4
-	defaultIdle       = time.Minute
 	defaultTimer      = time.Second
 	defaultHub        = "Bench"
 
@@ -90,7 +92,7 @@ func (o *Options) withDefaults() (Options, *scenario, error) {
 	if s.single && full.Parallel > 1 {
 		return full, nil, option.Broken("parallel", full.Parallel, "is not for "+s.name+", which does one thing at a time")
 	}
-	full.Idle, full.Timer = cmp.Or(full.Idle, defaultIdle), cmp.Or(full.Timer, defaultTimer)
+	full.Idle, full.Timer = cmp.Or(full.Idle, s.rest), cmp.Or(full.Timer, defaultTimer)
 	full.minute = cmp.Or(full.minute, time.Minute)
 	return full, s, full.check()
 }

@@ -12,7 +12,7 @@ func TestOptions_Defaults(t *testing.T) {
 	if err != nil || s.name != "hello5" {
 		t.Fatal(s, err)
 	}
-	if full.Count != 300 || full.Parallel != 32 || full.Workers != 1 || full.Partitions != 4 || full.Idle != time.Minute || full.InProcess {
+	if full.Count != 300 || full.Parallel != 32 || full.Workers != 1 || full.Partitions != 4 || full.Timer != time.Second || full.InProcess {
 		t.Errorf("got %+v", full)
 	}
 }

@@ -17,8 +17,8 @@ type scenario struct {
 	single                   bool
 	// pause is the time between two looks of those who wait, 0 for the shortest one.
 	pause time.Duration
-	// rests says that the hub has been left alone for --idle when it begins.
-	rests bool
+	// rest is for how long the hub has to be left alone before it begins, unless --idle says otherwise.
+	rest time.Duration
 	// drive does it and returns the number of instances that clients have started.
 	drive func(d *driver, ctx context.Context, count int) (instances int, err error)
 	// mix is what the account cannot be spared, nil if there is no floor.
@@ -87,7 +87,7 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "start-latency", about: "starts after the hub was left alone for --idle, as many at once as --parallel says; latency until the first activity",
-		unit: "instances", count: 20, parallel: few, workers: 1, pause: longPause, rests: true, drive: (*driver).starts,
+		unit: "instances", count: 20, parallel: few, workers: 1, pause: longPause, rest: time.Minute, drive: (*driver).starts,
 	},
 	{
 		name: "long-history", about: "many activities in sequence in one instance", unit: "activities", count: 500, single: true, workers: 1,
@@ -99,7 +99,7 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "idle", about: "nothing, after the hub was left alone for --idle; requests per minute", unit: "minutes", count: 2, single: true,
-		workers: 1, pause: longPause, rests: true, drive: (*driver).idle,
+		workers: 1, pause: longPause, rest: 2 * time.Minute, drive: (*driver).idle,
 	},
 }
 

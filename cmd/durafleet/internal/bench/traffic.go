@@ -24,6 +24,8 @@ type figures struct {
 	Idle     storage.Counts `json:"idle"`
 	// Bytes is the size of all bodies, in both directions.
 	Bytes int64 `json:"bytes"`
+	// Sent is how many requests of any kind have left the process.
+	Sent int64 `json:"sent"`
 	// HistoryRows is how many rows of histories were read.
 	HistoryRows int64 `json:"historyRows"`
 	// CPU is for how long the process has used processors, Resident its memory in bytes, the largest one's
@@ -37,7 +39,7 @@ type figures struct {
 func (f figures) since(earlier figures) figures {
 	return figures{
 		Requests: f.Requests.Since(earlier.Requests), Idle: f.Idle.Since(earlier.Idle),
-		Bytes: f.Bytes - earlier.Bytes, HistoryRows: f.HistoryRows - earlier.HistoryRows,
+		Bytes: f.Bytes - earlier.Bytes, Sent: f.Sent - earlier.Sent, HistoryRows: f.HistoryRows - earlier.HistoryRows,
 		CPU: f.CPU - earlier.CPU, Resident: f.Resident, AllResident: f.AllResident,
 	}
 }
@@ -46,7 +48,7 @@ func (f figures) since(earlier figures) figures {
 func (f figures) and(other figures) figures {
 	return figures{
 		Requests: sum(f.Requests, other.Requests), Idle: sum(f.Idle, other.Idle),
-		Bytes: f.Bytes + other.Bytes, HistoryRows: f.HistoryRows + other.HistoryRows,
+		Bytes: f.Bytes + other.Bytes, Sent: f.Sent + other.Sent, HistoryRows: f.HistoryRows + other.HistoryRows,
 		CPU: f.CPU + other.CPU, Resident: max(f.Resident, other.Resident), AllResident: f.AllResident + other.AllResident,
 	}
 }
@@ -70,9 +72,9 @@ func (f figures) ofProcess() figures {
 
 // traffic counts what goes through a connection to an account. It may be used concurrently.
 type traffic struct {
-	names   wire.Names
-	bytes   atomic.Int64
-	repeats storage.Meter
+	names       wire.Names
+	bytes, sent atomic.Int64
+	repeats     storage.Meter
 
 	mu             sync.Mutex
 	requests, idle storage.Counts
@@ -138,7 +140,10 @@ func (t *traffic) figures(ctx context.Context) figures {
 	repeats := t.repeats.Counts()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return figures{Requests: sum(t.requests, repeats), Idle: maps.Clone(t.idle), Bytes: t.bytes.Load(), HistoryRows: t.rows}
+	return figures{
+		Requests: sum(t.requests, repeats), Idle: maps.Clone(t.idle),
+		Bytes: t.bytes.Load(), Sent: t.sent.Load(), HistoryRows: t.rows,
+	}
 }
 
 func (t *traffic) busy() bool {
@@ -147,11 +152,11 @@ func (t *traffic) busy() bool {
 	return t.open > 0
 }
 
-// transport sends requests late and adds up the sizes of their bodies and of the answers'.
+// transport sends requests late, counts them, and adds up the sizes of their bodies and of the answers'.
 type transport struct {
 	next    policy.Transporter
 	latency time.Duration
-	bytes   *atomic.Int64
+	counts  *traffic
 }
 
 // Do implements policy.Transporter.
@@ -159,12 +164,13 @@ func (t *transport) Do(request *http.Request) (*http.Response, error) {
 	if !run.Sleep(request.Context(), t.latency) {
 		return nil, request.Context().Err()
 	}
-	t.bytes.Add(max(request.ContentLength, 0))
+	t.counts.sent.Add(1)
+	t.counts.bytes.Add(max(request.ContentLength, 0))
 	response, err := t.next.Do(request)
 	if err != nil {
 		return nil, err
 	}
-	response.Body = &countedBody{response.Body, t.bytes}
+	response.Body = &countedBody{response.Body, &t.counts.bytes}
 	return response, nil
 }
 

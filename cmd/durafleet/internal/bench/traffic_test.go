@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,8 +73,8 @@ func (t transporter) Do(request *http.Request) (*http.Response, error) { return 
 func TestTransport(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var bytes atomic.Int64
-		slow := &transport{latency: 8 * time.Millisecond, bytes: &bytes, next: transporter(func(*http.Request) (*http.Response, error) {
+		counts := newTraffic(wire.Names{})
+		slow := &transport{latency: 8 * time.Millisecond, counts: counts, next: transporter(func(*http.Request) (*http.Response, error) {
 			return &http.Response{Body: io.NopCloser(strings.NewReader("answer"))}, nil
 		})}
 		begun := time.Now()
@@ -91,8 +90,9 @@ func TestTransport(t *testing.T) {
 			t.Fatal(err)
 		}
 		response.Body.Close()
-		if took := time.Since(begun); took != 8*time.Millisecond || bytes.Load() != int64(len("request")+len("answer")) {
-			t.Errorf("%d bytes in %v", bytes.Load(), took)
+		got := counts.figures(t.Context())
+		if took := time.Since(begun); took != 8*time.Millisecond || got.Bytes != int64(len("request")+len("answer")) || got.Sent != 1 {
+			t.Errorf("%+v in %v", got, took)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

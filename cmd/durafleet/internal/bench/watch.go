@@ -28,8 +28,8 @@ const (
 // rows would take more from the storage that is measured.
 type watcher struct {
 	hub *store.Hub
-	// pause is the time between two looks.
-	pause time.Duration
+	// pause is the shortest time between two looks, latency what is added to each on purpose.
+	pause, latency time.Duration
 	// wake gets a value when there is somebody to wait for.
 	wake chan struct{}
 
@@ -41,6 +41,7 @@ type watcher struct {
 
 // wait is a wait for an instance.
 type wait struct {
+	begun  time.Time
 	enough func(*wire.Instance) bool
 	met    chan sight
 }
@@ -51,8 +52,8 @@ type sight struct {
 	at time.Time
 }
 
-func newWatcher(hub *store.Hub, pause time.Duration) *watcher {
-	return &watcher{hub: hub, pause: pause, wake: make(chan struct{}, 1), waits: map[string]*wait{}}
+func newWatcher(hub *store.Hub, pause, latency time.Duration) *watcher {
+	return &watcher{hub: hub, pause: pause, latency: latency, wake: make(chan struct{}, 1), waits: map[string]*wait{}}
 }
 
 // run looks until ctx ends. What goes wrong ends the run by fail.
@@ -72,9 +73,20 @@ func (w *watcher) run(ctx context.Context, fail context.CancelCauseFunc) {
 			}
 			return
 		}
-		// Many rows make looks long: they may take a part of the storage's time, not all of it.
-		run.Sleep(ctx, max(w.pause, 2*time.Since(begun)))
+		run.Sleep(ctx, w.pauseAfter(time.Since(begun)-w.latency))
 	}
+}
+
+// pauseAfter returns how long to wait after a look that has taken so long: looks may take a part of the
+// storage's time, not all of it, and the time of those who wait need not be known better than to 2 %.
+func (w *watcher) pauseAfter(took time.Duration) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var longest time.Duration
+	for _, one := range w.waits {
+		longest = max(longest, time.Since(one.begun))
+	}
+	return max(w.pause, 2*took, min(longest/50, longPause))
 }
 
 func (w *watcher) waiting() bool {
@@ -118,7 +130,7 @@ func (w *watcher) look(ctx context.Context) error {
 
 // until waits until what is seen of an instance is enough.
 func (w *watcher) until(ctx context.Context, id string, enough func(*wire.Instance) bool) (sight, error) {
-	one := &wait{enough: enough, met: make(chan sight, 1)}
+	one := &wait{begun: time.Now(), enough: enough, met: make(chan sight, 1)}
 	w.mu.Lock()
 	w.waits[id] = one
 	w.mu.Unlock()

@@ -62,14 +62,16 @@ func Work(ctx context.Context, opts *WorkOptions) error {
 		return fmt.Errorf("worker %s: %w", opts.WorkerID, err)
 	}
 	tell := &narrator{out: opts.Out}
-	obey := func(order string) {
+	account := func(order string) {
 		if order == orderCollect {
 			debug.FreeOSMemory()
 		}
 		now := counts.figures(ctx).ofProcess()
-		tell.say(line{Figures: &now})
+		tell.say(line{Figures: &now, Last: order == orderNone})
 	}
 	tell.say(line{})
-	child.Serve(ctx, opts.In, obey, stop, orphanLimit, func() { opts.Exit(1) })
-	return w.Run(ctx)
+	child.Serve(ctx, opts.In, account, stop, orphanLimit, func() { opts.Exit(1) })
+	err = w.Run(ctx)
+	account(orderNone)
+	return err
 }

@@ -29,6 +29,8 @@ What it prints:
   latency_ms        from the call that starts an instance until its end is seen, unless the scenario says otherwise
   elapsed_s         from the first start until all instances have ended and all queues are empty
   cpu_s, rss_mb     processor time of all workers, memory of the largest one
+  requests_sent     all requests that left through --connection from the first to the last, preparations, warm-up and
+                    floor included: what a counting proxy sees
   floor_per_second  what the storage does with no engine: a fixed mix of raw requests, in the same run, at the
                     same concurrency, on an Azurite of its own. floor_ratio is per_second divided by it
 
@@ -55,8 +57,10 @@ no hub but one that --hub names.`,
 	flags.IntVar(&opts.Settings.MaxActivities, "max-activities", 0, "activities that a worker runs at once (default 10, or twice the processors)")
 	onOffFlag(command, &opts.Settings.NoSessionCache, "cache", "keep instances in memory between turns")
 	flags.DurationVar(&opts.Latency, "latency", 0, "delay of every request, to be like a real account (default 0s)")
-	flags.DurationVar(&opts.Idle, "idle", 0, "how long the hub is left alone before it is measured, where that matters (default 1m)")
+	flags.DurationVar(&opts.Idle, "idle", 0, "how long the hub is left alone before it is measured, where that matters (default 1m; of idle 2m)")
 	flags.DurationVar(&opts.Timer, "timer", 0, "how long the timers of timers are (default 1s)")
+	onOffFlag(command, &opts.NoWarmUp, "warm-up", "do a little of the scenario before the measurement")
+	onOffFlag(command, &opts.NoFloor, "floor", "measure the floor as well")
 	flags.StringVar(&wait, "wait-connection", "", "connection string, or environment variable with one, through which the bench waits (default: --connection)")
 	return command
 }
