@@ -22,8 +22,9 @@ func TestRun(t *testing.T) {
 			account := memory.New().Account()
 			out := &bytes.Buffer{}
 			report, err := Run(t.Context(), &Options{
-				Scenario: s.name, Count: 3, Parallel: min(s.parallel, 2), Workers: 1, InProcess: true, Idle: time.Millisecond, Timer: 10 * time.Millisecond,
-				Out: out, ports: &account, minute: 10 * time.Millisecond,
+				Scenario: s.name, Count: 3, Parallel: min(s.parallel, 2), Workers: 1, InProcess: true,
+				Idle: time.Millisecond, Timer: 10 * time.Millisecond, minute: 10 * time.Millisecond,
+				Out: out, ports: &account,
 			})
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)

@@ -108,7 +108,7 @@ func (o *Options) check() error {
 		return option.Broken("timer", o.Timer, fmt.Sprintf("must be 1ms to %v", maxTimer))
 	}
 	if o.WaitConnection != "" && o.Connection == "" {
-		return option.Broken("wait-connection", "(not shown)", "needs --connection: there is nothing else to wait for in an Azurite of the bench's own")
+		return option.Broken("wait-connection", "(not shown)", "needs --connection: to an Azurite of its own the bench knows one way")
 	}
 	for _, given := range []struct{ option, value string }{{"connection", o.Connection}, {"wait-connection", o.WaitConnection}} {
 		if given.value == "" {

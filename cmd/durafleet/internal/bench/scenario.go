@@ -58,11 +58,11 @@ var scenarios = []*scenario{
 		drive: (*driver).fanOut, mix: fanOutMix,
 	},
 	{
-		name: "slow-fanout", about: "the same, where each takes a second", unit: "activities", count: 100, single: true, workers: few,
+		name: "slow-fanout", about: "the same, each of a second", unit: "activities", count: 100, single: true, workers: few,
 		pause: longPause, drive: (*driver).slowFanOut,
 	},
 	{
-		name: "events", about: "a stream of events into one instance; latency until the turn that takes an event in", unit: "events",
+		name: "events", about: "a stream of events into one instance; latency until a turn takes an event in", unit: "events",
 		count: 1000, parallel: atOnce, workers: 1, drive: (*driver).events, mix: eventsMix,
 	},
 	{
@@ -86,7 +86,7 @@ var scenarios = []*scenario{
 		drive: (*driver).payloads, mix: payloadMix,
 	},
 	{
-		name: "start-latency", about: "starts after the hub was left alone for --idle, as many at once as --parallel says; latency until the first activity",
+		name: "start-latency", about: "--parallel starts after each --idle in which nothing happened; latency until the first activity",
 		unit: "instances", count: 20, parallel: few, workers: 1, pause: longPause, rest: time.Minute, drive: (*driver).starts,
 	},
 	{
@@ -94,7 +94,7 @@ var scenarios = []*scenario{
 		drive: (*driver).longHistory, mix: func(count int) mix { return sequenceMix(1, count) },
 	},
 	{
-		name: "waiting", about: "instances that wait for an event, all at the same time; memory for each", unit: "instances",
+		name: "waiting", about: "instances that wait for an event at the same time; memory for each", unit: "instances",
 		count: 1000, parallel: atOnce, workers: 1, pause: longPause, drive: (*driver).waiting,
 	},
 	{

@@ -20,6 +20,7 @@ func TestTraffic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	page := storage.Page{Rows: make([]storage.Row, 7)}
 	for _, tt := range []struct {
 		name                 string
 		call                 storage.Call
@@ -27,8 +28,8 @@ func TestTraffic(t *testing.T) {
 	}{
 		{"message", storage.Call{Kind: storage.QueueGet, Target: names.WorkItemQueue()}, 1, 0, 0},
 		{"empty poll", storage.Call{Kind: storage.QueueGet, Target: names.WorkItemQueue(), Empty: true}, 0, 1, 0},
-		{"history", storage.Call{Kind: storage.TableQuery, Target: names.HistoryTable(), Result: storage.Page{Rows: make([]storage.Row, 7)}}, 1, 0, 7},
-		{"status rows", storage.Call{Kind: storage.TableQuery, Target: names.InstancesTable(), Result: storage.Page{Rows: make([]storage.Row, 7)}}, 1, 0, 0},
+		{"history", storage.Call{Kind: storage.TableQuery, Target: names.HistoryTable(), Result: page}, 1, 0, 7},
+		{"status rows", storage.Call{Kind: storage.TableQuery, Target: names.InstancesTable(), Result: page}, 1, 0, 0},
 		{"partitions", storage.Call{Kind: storage.TableReplace, Target: names.PartitionsTable()}, 0, 1, 0},
 		{"application lease", storage.Call{Kind: storage.BlobLease, Target: names.AppLease()}, 0, 1, 0},
 		{"health report", storage.Call{Kind: storage.BlobPut, Target: names.Workers()}, 0, 1, 0},

@@ -18,7 +18,8 @@ func (p *program) benchCommand() *cobra.Command {
 		Use:   "bench SCENARIO",
 		Short: "Measure requests, throughput and latency, and what the storage can do at all",
 		Long: `bench starts a task hub and workers, lets them do the work of a scenario and counts every storage request. Without
---connection it starts an Azurite of its own, in memory, that nobody has used before.
+--connection it starts an Azurite of its own, in memory, that nobody has used before; without --hub it makes a hub and
+removes it again. What the environment says about connection and hub does not count here.
 
 ` + benchScenarios() + `
 What it prints:
@@ -54,14 +55,14 @@ no hub but one that --hub names.`,
 	flags.IntVar(&opts.Workers, "workers", 0, "workers, 1 to 16 (default 1; of slow-fanout 4)")
 	onOffFlag(command, &opts.InProcess, "processes", "workers as processes of their own; off: in this one")
 	flags.IntVar(&opts.Partitions, "partitions", 0, "partitions of the hub, 1 to 16 (default 4)")
-	flags.IntVar(&opts.Settings.MaxActivities, "max-activities", 0, "activities that a worker runs at once (default 10, or twice the processors)")
+	flags.IntVar(&opts.Settings.MaxActivities, "max-activities", 0, "activities of a worker at once (default 10, or twice the processors)")
 	onOffFlag(command, &opts.Settings.NoSessionCache, "cache", "keep instances in memory between turns")
 	flags.DurationVar(&opts.Latency, "latency", 0, "delay of every request, to be like a real account (default 0s)")
-	flags.DurationVar(&opts.Idle, "idle", 0, "how long the hub is left alone before it is measured, where that matters (default 1m; of idle 2m)")
+	flags.DurationVar(&opts.Idle, "idle", 0, "how long the hub is left alone where that matters (default 1m; of idle 2m)")
 	flags.DurationVar(&opts.Timer, "timer", 0, "how long the timers of timers are (default 1s)")
 	onOffFlag(command, &opts.NoWarmUp, "warm-up", "do a little of the scenario before the measurement")
 	onOffFlag(command, &opts.NoFloor, "floor", "measure the floor as well")
-	flags.StringVar(&wait, "wait-connection", "", "connection string, or environment variable with one, through which the bench waits (default: --connection)")
+	flags.StringVar(&wait, "wait-connection", "", "like --connection, for the requests by which the bench waits (default: --connection)")
 	return command
 }
 
