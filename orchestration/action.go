@@ -27,6 +27,8 @@ type (
 		// Attempt counts the attempts of a retry policy from 1; CallID names the call itself.
 		Attempt int
 		CallID  string
+		// Local says that the activity may run beside its orchestration; see Local.
+		Local bool
 	}
 
 	// TimerAction asks for a durable timer.

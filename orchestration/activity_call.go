@@ -9,7 +9,7 @@ import (
 	"github.com/durafleet/durafleet/internal/payload"
 )
 
-// ActivityOption adjusts the call of an activity: Retry, Tags, Version.
+// ActivityOption adjusts the call of an activity: Retry, Tags, Version, Local.
 type ActivityOption interface{ applyActivity(*callOptions) }
 
 // SubOrchestrationOption adjusts the call of a sub-orchestration: InstanceID, Retry, Tags,
@@ -21,6 +21,7 @@ type callOptions struct {
 	tags       map[string]string
 	version    string
 	instanceID string
+	local      bool
 }
 
 // Tags are given to an activity call or a sub-orchestration and can be read there.
@@ -32,6 +33,18 @@ type Version string
 // InstanceID chooses the instance id of a sub-orchestration. Without it, the id is made of the
 // parent's execution id and the number of the call.
 type InstanceID string
+
+// Local lets an activity run in the worker that runs the orchestration, and its result have an effect
+// before it is stored: a chain of local activities is stored at once when it ends, when anything else
+// follows on it, when it has about 90 events, or after a second. After a crash all of the chain that was
+// not stored runs again, which may give other results; nothing has been done on the former ones. It is
+// meant for short work that may be repeated: lookups, calculations.
+//
+// It is a permission: a worker that has not bound the activity, or that runs nothing inline, makes a
+// work item of it, as of any other activity.
+type Local struct{}
+
+func (Local) applyActivity(o *callOptions) { o.local = true }
 
 func (t Tags) applyActivity(o *callOptions)         { o.tags = cloneTags(t) }
 func (t Tags) applySubOrchestration(o *callOptions) { o.tags = cloneTags(t) }
@@ -68,7 +81,7 @@ func (c *Context) callActivity(name string, in any, options []ActivityOption) *f
 	return c.x.retrying(o.retry, func(attempt int) *future {
 		action := &ActivityAction{
 			ID: c.x.takeID(), Name: name, Version: o.version, Input: input, Tags: o.tags,
-			Attempt: attempt, CallID: callID,
+			Attempt: attempt, CallID: callID, Local: o.local,
 		}
 		return c.x.request(history.KindTaskScheduled, name, action)
 	})

@@ -18,6 +18,21 @@ type Sent struct {
 	Receipt storage.Receipt
 	// Blob is the payload blob that holds the message, "" if the queue itself does.
 	Blob string
+	// Text is what stands in the queue, Message what it says.
+	Text    string
+	Message *wire.Message
+	// Date is when the message was sent, by the sender's clock.
+	Date time.Time
+}
+
+// Taken returns the message as if it had been received: the sender has it until it becomes visible.
+func (s Sent) Taken() Received {
+	return Received{
+		Message: storage.Message{
+			ID: s.Receipt.ID, PopReceipt: s.Receipt.PopReceipt, Text: s.Text, InsertedOn: s.Date, NextVisible: s.Receipt.NextVisible,
+		},
+		Queue: s.Queue, Content: s.Message, Blob: s.Blob,
+	}
 }
 
 // QueueOf returns the queue a message belongs into.
@@ -47,7 +62,7 @@ func (h *Hub) stamp(m *wire.Message) {
 }
 
 func (h *Hub) send(ctx context.Context, m *wire.Message, delay time.Duration) (Sent, error) {
-	sent := Sent{Queue: h.QueueOf(m)}
+	sent := Sent{Queue: h.QueueOf(m), Message: m, Date: h.Now()}
 	text, err := wire.EncodeMessage(m)
 	if err != nil {
 		return sent, err
@@ -62,6 +77,7 @@ func (h *Hub) send(ctx context.Context, m *wire.Message, delay time.Duration) (S
 	if h.options.Base64 {
 		text = wire.Base64(text)
 	}
+	sent.Text = text
 	sent.Receipt, err = h.Account.Queues.Put(ctx, sent.Queue, text, max(delay, 0))
 	if err != nil {
 		return sent, fmt.Errorf("send %s to instance %q: %w", m.Event.Kind(), m.Target.InstanceID, err)
@@ -69,8 +85,8 @@ func (h *Hub) send(ctx context.Context, m *wire.Message, delay time.Duration) (S
 	return sent, nil
 }
 
-// Outgoing is a message to be sent. It is hidden for Delay at first; that may also be a lease, for work
-// that the sender begins itself.
+// Outgoing is a message to be sent. It is hidden for Delay at first, be it that it is not due before or
+// that the sender begins with it itself.
 type Outgoing struct {
 	Message *wire.Message
 	Delay   time.Duration

@@ -140,6 +140,18 @@ func Send(state *history.State, held []Held) ([]history.Event, []Message) {
 	return append(added, Close(state)...), messages
 }
 
+// WorkItem returns what asks for a held activity.
+func WorkItem(self *history.ExecutionStarted, h Held) *history.TaskScheduled {
+	a, _ := h.Action.(*orchestration.ActivityAction)
+	scheduled, _ := workItem(self, a, h.At).Event.(*history.TaskScheduled)
+	return scheduled
+}
+
+// Fired returns the event of a held timer that is due.
+func Fired(timer *orchestration.TimerAction, now time.Time) history.Event {
+	return &history.TimerFired{Header: unnumbered(now), TimerID: timer.ID, FireAt: timer.FireAt}
+}
+
 func appendTo(state *history.State, e history.Event) []history.Event {
 	if state.Append(e) != nil {
 		return nil

@@ -185,6 +185,7 @@ func anyMessage() *rapid.Generator[*wire.Message] {
 			if owed := rapid.SliceOfN(rapid.Int32(), 0, 3).Draw(t, "owed"); len(owed) > 0 {
 				m.Private.Owed = owed
 			}
+			m.Private.Leased = rapid.Bool().Draw(t, "leased")
 		}
 		return m
 	})

@@ -178,6 +178,9 @@ type Private struct {
 	CallID string
 	// Owed, on a GenericEvent, asks for the messages of these actions to be sent again.
 	Owed []int32
+	// Leased says that the message was put by somebody who began with it at once: the first delivery by
+	// the queue is the second one.
+	Leased bool
 }
 
 func (w *jsonWriter) private(p *Private) {
@@ -196,6 +199,9 @@ func (w *jsonWriter) private(p *Private) {
 	}
 	if len(p.Owed) > 0 {
 		w.member("owed", numbers(p.Owed))
+	}
+	if p.Leased {
+		w.member("leased", int64(1))
 	}
 	w.end()
 }

@@ -39,6 +39,7 @@ type privateObject struct {
 	Attempt     looseInt32 `json:"try"`
 	CallID      looseText  `json:"call"`
 	Owed        looseText  `json:"owed"`
+	Leased      looseInt32 `json:"leased"`
 }
 
 // DecodeMessage reads the text of a queue message, raw or Base64. A non-empty blob means that the
@@ -194,6 +195,7 @@ func decodePrivate(raw []byte) *Private {
 	}
 	p := &Private{
 		TaskName: o.TaskName.String(), Attempt: int(o.Attempt.value), CallID: o.CallID.String(), Owed: parseNumbers(o.Owed.String()),
+		Leased: o.Leased.value == 1,
 	}
 	if t, err := ParseTime(o.ScheduledAt.String()); err == nil {
 		p.ScheduledAt = t
