@@ -19,7 +19,7 @@ import (
 func TestDiagnose_ActivityLost(t *testing.T) {
 	t.Parallel()
 	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
-		w.StartHooked(loses(1, "TaskScheduledEvent", "DxAdd"), nil, dxAll()...)
+		w.StartHooked(loses(1, "TaskScheduledEvent", "DxAdd"), &worker.Options{NoInline: true}, dxAll()...)
 		instance := dxStart(t, w, dxCall)
 		dxReach(t, w, instance.ID(), history.Running)
 		d := dxDiagnose(t, w, instance.ID())
@@ -36,7 +36,7 @@ func TestDiagnose_ActivityLost(t *testing.T) {
 func TestDiagnose_TimerLost(t *testing.T) {
 	t.Parallel()
 	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
-		w.StartHooked(loses(1, "TimerFiredEvent"), &worker.Options{MaxPollInterval: 5 * time.Second}, dxAll()...)
+		w.StartHooked(loses(1, "TimerFiredEvent"), &worker.Options{NoInline: true, MaxPollInterval: 5 * time.Second}, dxAll()...)
 		instance := dxStart(t, w, dxTimer)
 		dxReach(t, w, instance.ID(), history.Running)
 		began := time.Now()
@@ -57,7 +57,7 @@ func TestDiagnose_TimerLost(t *testing.T) {
 func TestDiagnose_ChildStartLost(t *testing.T) {
 	t.Parallel()
 	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
-		w.StartHooked(loses(1, "ExecutionStartedEvent", "DxChild"), nil, dxAll()...)
+		w.StartHooked(loses(1, "ExecutionStartedEvent", "DxChild"), &worker.Options{NoInline: true}, dxAll()...)
 		instance := dxStart(t, w, dxParent)
 		dxReach(t, w, instance.ID(), history.Running)
 		d := dxDiagnose(t, w, instance.ID())
@@ -70,7 +70,7 @@ func TestDiagnose_ChildStartLost(t *testing.T) {
 func TestDiagnose_ChildAnswerLost(t *testing.T) {
 	t.Parallel()
 	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
-		w.StartHooked(loses(1, "SubOrchestrationInstanceCompletedEvent"), nil, dxAll()...)
+		w.StartHooked(loses(1, "SubOrchestrationInstanceCompletedEvent"), &worker.Options{NoInline: true}, dxAll()...)
 		instance := dxStart(t, w, dxParent)
 		w.Eventually(time.Minute, "the child has ended", func() bool {
 			status, err := w.Client.Get(w.Context(), instance.ID()+"-child")

@@ -288,7 +288,7 @@ func TestDiagnose_LikelyLost(t *testing.T) {
 	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
 		done := make(chan struct{})
 		slow := dxSlow.With(func(context.Context, int) (int, error) { <-done; return 0, nil })
-		w.StartHooked(loses(1, "TaskScheduledEvent", "DxAdd"), nil, append(dxOrchestrations(), dxActivities()[0], slow)...)
+		w.StartHooked(loses(1, "TaskScheduledEvent", "DxAdd"), &worker.Options{NoInline: true}, append(dxOrchestrations(), dxActivities()[0], slow)...)
 		dxStart(t, w, dxMixed)
 		instance := dxStart(t, w, dxCall)
 		dxReach(t, w, instance.ID(), history.Running)

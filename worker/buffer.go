@@ -31,6 +31,19 @@ func (b *buffer) add(n int) {
 	}
 }
 
+// count counts a message of a control queue as held, uncount does not any more.
+func (w *Worker) count(h *held) {
+	h.counted = true
+	w.buffer.add(1)
+}
+
+func (w *Worker) uncount(h *held) {
+	if h.counted {
+		h.counted = false
+		w.buffer.add(-1)
+	}
+}
+
 // below returns a channel that is closed when the number is below the limit.
 func (b *buffer) below() <-chan struct{} {
 	b.mu.Lock()
@@ -72,14 +85,22 @@ func (s *readers) count() int {
 	return len(s.set)
 }
 
-// wake cuts the pause of the queue's reader short, if this worker reads it.
-func (s *readers) wake(queue string) {
+// of returns the reader of a queue, nil if it is not here.
+func (s *readers) of(queue string) *reader {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for r := range s.set {
 		if r.queue == queue {
-			r.pace.signal()
+			return r
 		}
+	}
+	return nil
+}
+
+// wake cuts the pause of the queue's reader short, if this worker reads it.
+func (s *readers) wake(queue string) {
+	if r := s.of(queue); r != nil {
+		r.pace.signal()
 	}
 }
 

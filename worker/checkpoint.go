@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,71 +20,103 @@ const undoTimeout = 10 * time.Second
 // maxProcessed is how many processed messages a sentinel remembers.
 const maxProcessed = wire.MaxProcessed
 
+// stage says which part of what is pending a checkpoint stores.
+type stage struct {
+	// more: only the events, since what was decided on them follows in another checkpoint.
+	more bool
+	// flying: something stays in the air, so that a guard has to stay.
+	flying bool
+}
+
 // plan is a checkpoint as a value: what is written, in the order in which it is written.
 type plan struct {
-	// puts are the messages to send.
+	// puts are the messages to send, in the order of pending.messages.
 	puts []store.Outgoing
+	// hired says which of them are work items that this worker begins with at once; there are slots for
+	// them.
+	hired []bool
 	// history is what goes into the history, with the sentinel.
 	history store.Commit
 	// row is the new content of the status row, nil if it is not due.
 	row *wire.InstanceUpdate
 	// orphans are the payload blobs of an execution that the history replaces.
 	orphans []string
+	// former are executions that the instance leaves behind.
+	former []string
 	// deletes are the messages whose effect is stored then.
 	deletes []*held
 }
 
-// checkpoint stores a turn. The order is what makes it safe: a message that the history takes
+// commit stores what is pending. The order is what makes it safe: a message that the history takes
 // for sent has been sent; a message is deleted only when its effect is stored; the status row,
 // which follows the history, can be made up for as long as a message is left to remind of it.
-func (s *session) checkpoint(ctx context.Context, in *sorted, b before, out *turn.Outcome) error {
-	replaced := b.fresh || out.Replaced
-	p := s.plan(in, b, out, replaced)
-	// The version of the row has to be from before the turn is stored, or a later turn of another
-	// worker could be written over. A child's first turn finds no row.
-	if p.row != nil && s.row == nil && (p.row.Start == nil || b.executionID != "") {
-		if err := s.readRow(ctx); err != nil {
-			return err
+func (s *session) commit(ctx context.Context, at stage) error {
+	p := s.pending
+	if !at.more && !p.answered {
+		if closing := turn.Close(p.out.State); len(closing) > 0 {
+			p.events, s.open = append(p.events, closing...), false
 		}
 	}
+	c := s.plan(p, at)
+	// The version of the row has to be from before the turn is stored, or a later turn of another
+	// worker could be written over. A child's first turn finds no row.
+	if c.row != nil && s.row == nil && (c.row.Start == nil || p.before.executionID != "") {
+		if err := s.readRow(ctx); err != nil {
+			return s.dismiss(c, err)
+		}
+	}
+	guard, err := s.keepGuard(ctx, p, at)
+	if err != nil {
+		return s.dismiss(c, err)
+	}
 	// 1. Messages. None of them is in the history yet, so on a failure all can be taken back.
-	sent, err := s.r.w.hub.SendAll(ctx, p.puts)
+	began := time.Now()
+	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
 	if err != nil {
 		s.undo(ctx, sent)
-		return err
+		return s.dismiss(c, err)
 	}
 	// 2. History. If it was surely not stored, nothing of the turn has happened.
-	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 	if err != nil {
 		if errors.Is(err, store.ErrUnstored) {
 			s.undo(ctx, sent)
 		}
-		return err
+		return s.dismiss(c, err)
 	}
-	s.r.w.wakeAll(sent)
 	s.r.w.stats.turns.Add(1)
-	s.keep(out, committed, &p.history, replaced)
+	s.keep(p, c, committed)
 	s.r.w.heldInstances.remove(s.id)
-	if replaced {
-		for _, former := range formerOf(in, b, out) {
-			s.remember(former)
-			s.afterEnd(former)
-		}
+	s.sendOff(p, c, sent, began)
+	for _, former := range c.former {
+		s.remember(former)
+		s.afterEnd(former)
+	}
+	if at.more {
+		s.pending = &pending{in: p.in, before: s.before(&sorted{}), since: p.since, out: p.out, begun: true, suspension: p.suspension}
+		s.pending.before.customStatus = p.before.customStatus
+		return nil
 	}
 	// 3. Status row. It must not fall behind for good: if it cannot be written, the messages stay.
-	if p.row != nil {
-		store.Refer(p.row, s.stored.Payloads)
-		if err := s.writeRow(ctx, *p.row, b.executionID); err != nil {
+	if c.row != nil {
+		store.Refer(c.row, s.stored.Payloads)
+		if err := s.writeRow(ctx, *c.row, p.before.executionID); err != nil {
 			return err
 		}
+		s.debt = nil
 	}
 	// 4. Garbage, then the messages.
-	if err := s.r.w.hub.DeletePayloads(ctx, p.orphans); err != nil {
+	if err := s.r.w.hub.DeletePayloads(ctx, c.orphans); err != nil {
 		s.r.log.Warn("payloads of a replaced execution not deleted; a purge removes them", "instance", s.id, "error", err)
 	}
-	s.discard(ctx, p.deletes)
-	if out.Completed != nil {
-		s.ended(out)
+	deletes := slices.Concat(c.deletes, s.done)
+	if s.guard != nil && !slices.Contains(deletes, s.guard) {
+		deletes = append(deletes, s.guard)
+	}
+	s.pending, s.done, s.guard = nil, nil, guard
+	s.discard(ctx, slices.DeleteFunc(deletes, func(h *held) bool { return h == guard }))
+	if p.out.Completed != nil {
+		s.ended(p.out)
 	}
 	return nil
 }
@@ -98,6 +131,33 @@ func (s *session) undo(ctx context.Context, sent []store.Sent) {
 	}
 }
 
+// dismiss gives the slots back that a checkpoint was to use, and returns why it is not carried out.
+func (s *session) dismiss(c *plan, err error) error {
+	for _, hired := range c.hired {
+		if hired {
+			s.r.w.items.slots.release()
+		}
+	}
+	return err
+}
+
+// sendOff wakes those for whom messages were sent, and begins with the work that this worker keeps.
+func (s *session) sendOff(p *pending, c *plan, sent []store.Sent, began time.Time) {
+	var visible []store.Sent
+	for i, m := range sent {
+		switch crew := p.crews[i]; {
+		case crew != nil && crew.wasFlying:
+			crew.become(s.r.w.keeper.take(m.Taken(), began))
+		case c.hired[i]:
+			s.r.w.items.begin(s.r.w.keeper.take(m.Taken(), began))
+		default:
+			visible = append(visible, m)
+		}
+	}
+	s.flights = slices.DeleteFunc(s.flights, func(f *flight) bool { return slices.Contains(p.crews, f) })
+	s.r.w.wakeAll(visible)
+}
+
 func (s *session) ended(out *turn.Outcome) {
 	end := out.Completed
 	attrs := []any{"instance", s.id, "orchestration", out.State.Started().Name, "status", end.Status}
@@ -110,58 +170,82 @@ func (s *session) ended(out *turn.Outcome) {
 }
 
 // plan lays a checkpoint out.
-func (s *session) plan(in *sorted, b before, out *turn.Outcome, replaced bool) *plan {
+func (s *session) plan(p *pending, at stage) *plan {
 	now := s.r.w.hub.Now()
-	p := &plan{
-		puts: s.outgoing(b, out),
+	in, b := p.in, p.before
+	c := &plan{
 		history: store.Commit{
-			InstanceID: s.id, ExecutionID: out.Instance().ExecutionID, FirstRow: s.stored.Rows,
-			Events: out.New, ETag: s.stored.ETag, Now: now,
+			InstanceID: s.id, ExecutionID: p.out.Instance().ExecutionID, FirstRow: s.stored.Rows,
+			Events: p.events, ETag: s.stored.ETag, Now: now, Unsent: p.unsent, Open: at.more || at.flying,
 			Processed: s.stored.Processed, Replaced: s.stored.Replaced, Started: s.stored.Started,
 		},
-		row:     s.rowUpdate(in, b, out, now),
-		deletes: append([]*held{}, in.done...),
+		deletes: slices.Concat(in.done, in.apply),
 	}
-	if replaced {
-		p.history.FirstRow, p.orphans = 0, b.blobs
-		former := append(slices.Clone(p.history.Replaced), formerOf(in, b, out)...)
-		p.history.Replaced = former[max(0, len(former)-wire.MaxReplaced):]
+	if at.more {
+		c.history.ExecutionID = p.execution()
+	} else {
+		s.layOut(c, p)
+		c.row = s.rowUpdate(p, at, now)
+	}
+	if b.fresh || p.replaced && !at.more {
+		c.history.FirstRow, c.orphans = 0, b.blobs
+		c.former = formerOf(p, at)
+		former := append(slices.Clone(c.history.Replaced), c.former...)
+		c.history.Replaced = former[max(0, len(former)-wire.MaxReplaced):]
 	}
 	if in.start != nil {
-		p.history.Started = in.start.InsertedOn
-		p.deletes = append(p.deletes, in.start)
+		c.history.Started = in.start.InsertedOn
+		c.deletes = append(c.deletes, in.start)
 	}
-	p.history.Processed = slices.Clone(p.history.Processed)
+	if p.begun {
+		return c
+	}
+	c.history.Processed = slices.Clone(c.history.Processed)
 	for _, h := range in.apply {
-		p.deletes = append(p.deletes, h)
 		if needsMemory(h.Content.Event) {
-			p.history.Processed = append(p.history.Processed, h.Content.ActivityID)
+			c.history.Processed = append(c.history.Processed, h.Content.ActivityID)
 		}
 	}
-	return p
+	return c
 }
 
-// formerOf returns the executions that a turn leaves behind and that a status row may name: the
+// formerOf returns the executions that a checkpoint leaves behind and that a status row may name: the
 // stored one, and one that continued as new in the very turn in which it began.
-func formerOf(in *sorted, b before, out *turn.Outcome) []string {
+func formerOf(p *pending, at stage) []string {
 	var former []string
-	if b.executionID != "" {
-		former = append(former, b.executionID)
+	if p.before.executionID != "" {
+		former = append(former, p.before.executionID)
 	}
-	if in.start != nil && out.Replaced {
-		former = append(former, startOf(in.start.Content).Instance.ExecutionID)
+	if p.before.fresh && p.replaced && !at.more {
+		former = append(former, startOf(p.in.start.Content).Instance.ExecutionID)
 	}
 	return former
 }
 
-// outgoing makes the messages of a turn. Their sender is the execution as it was before the turn.
-func (s *session) outgoing(b before, out *turn.Outcome) []store.Outgoing {
-	sender := history.Instance{InstanceID: s.id, ExecutionID: b.executionID}
-	if b.fresh {
-		sender.ExecutionID = out.Instance().ExecutionID
+// keep makes what was stored the session's state.
+func (s *session) keep(p *pending, c *plan, committed store.Committed) {
+	payloads := committed.Payloads
+	if c.history.FirstRow > 0 || len(c.former) == 0 && !p.before.fresh {
+		payloads.Blobs = append(s.stored.Blobs, payloads.Blobs...)
+		payloads.InputURL = cmp.Or(payloads.InputURL, s.stored.InputURL)
 	}
-	messages := make([]store.Outgoing, len(out.Messages))
-	for i, m := range out.Messages {
+	s.exec = p.out.Execution
+	s.stored = &store.History{
+		State: p.out.State, ExecutionID: c.history.ExecutionID, Rows: c.history.FirstRow + len(c.history.Events),
+		ETag: committed.ETag, Complete: !c.history.Open, Payloads: payloads,
+		Processed: c.history.Processed, Replaced: c.history.Replaced, Started: c.history.Started,
+	}
+}
+
+// layOut makes the messages of a checkpoint. Their sender is the execution as it was before. Those that
+// this worker works on itself are hidden from others from the beginning.
+func (s *session) layOut(c *plan, p *pending) {
+	sender := history.Instance{InstanceID: s.id, ExecutionID: p.before.executionID}
+	if p.before.fresh {
+		sender.ExecutionID = p.out.Instance().ExecutionID
+	}
+	c.puts, c.hired = make([]store.Outgoing, len(p.messages)), make([]bool, len(p.messages))
+	for i, m := range p.messages {
 		episode := m.Episode
 		message := &wire.Message{Event: m.Event, Target: m.Target, Episode: &episode, Sender: &sender}
 		if m.Tags != nil {
@@ -170,12 +254,37 @@ func (s *session) outgoing(b before, out *turn.Outcome) []store.Outgoing {
 		if m.CallID != "" {
 			message.Private = &wire.Private{Attempt: m.Attempt, CallID: m.CallID}
 		}
-		messages[i].Message = message
+		c.puts[i].Message = message
 		if !m.VisibleAt.IsZero() {
-			messages[i].Delay = m.VisibleAt.Sub(s.r.w.hub.Now())
+			c.puts[i].Delay = m.VisibleAt.Sub(s.r.w.hub.Now())
+		}
+		crew := p.crews[i]
+		c.hired[i] = crew == nil && m.Activity && s.hire(m)
+		if c.hired[i] || crew != nil && crew.wasFlying {
+			lease(message)
+			c.puts[i].Delay = s.r.w.opts.Visibility
 		}
 	}
-	return messages
+}
+
+// lease notes in a message that its sender has it first.
+func lease(m *wire.Message) {
+	if m.Private == nil {
+		m.Private = &wire.Private{}
+	}
+	m.Private.Leased = true
+}
+
+// hire reports whether an activity that becomes a work item is begun here at once. There is a slot for
+// it then, which is taken.
+func (s *session) hire(m turn.Message) bool {
+	w := s.r.w
+	scheduled, _ := m.Event.(*history.TaskScheduled)
+	if w.opts.NoInline || s.r.intake.Err() != nil || scheduled == nil {
+		return false
+	}
+	_, bound := w.registry.activity(scheduled.Name)
+	return bound && w.items.slots.tryAcquire()
 }
 
 // send sends one message and wakes its reader if that is here.

@@ -18,14 +18,20 @@ import (
 type held struct {
 	store.Received
 	keeper *keeper
+	// counted says that the message counts among those of control queues that the worker holds; it
+	// belongs to whoever works on the message.
+	counted bool
+	// answers says that the message is a work item whose activity has run here: Content is the answer,
+	// and the work item is deleted when that is stored.
+	answers bool
 	// turn holds one token: requests about a message go out one at a time.
 	turn chan struct{}
 
 	mu      sync.Mutex
 	receipt string
 	renewed time.Time
-	watcher func(ctx context.Context, h *held) // called after each renewal, nil for none
-	settled bool                               // deleted, put back, or known to be somebody else's
+	watcher func(ctx context.Context) // called after each renewal, nil for none
+	settled bool                      // deleted, put back, or known to be somebody else's
 	// marked is the text in the queue while an attempt alone is noted in it, else ""; see lone.go.
 	marked string
 }
@@ -99,6 +105,21 @@ func (h *held) request(ctx context.Context, f func(receipt string) error) (bool,
 		return false, nil
 	}
 	return true, f(receipt)
+}
+
+// lost reports whether the message is not held any more: it was settled, or somebody else has it.
+func (h *held) lost() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.settled
+}
+
+// deliveries returns how often the message was delivered, with the time when its sender began with it.
+func (h *held) deliveries() int {
+	if h.Content != nil && h.Content.Private != nil && h.Content.Private.Leased {
+		return h.DequeueCount + 1
+	}
+	return h.DequeueCount
 }
 
 // forget ends the holding without a request: the message will come back, to whom it may.
@@ -195,12 +216,12 @@ func (h *held) renew(ctx context.Context) {
 	watcher := h.watcher
 	h.mu.Unlock()
 	if watcher != nil {
-		watcher(ctx, h)
+		watcher(ctx)
 	}
 }
 
 // watch makes f be called after each renewal of the message.
-func (h *held) watch(f func(ctx context.Context, h *held)) {
+func (h *held) watch(f func(ctx context.Context)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.watcher = f

@@ -75,7 +75,7 @@ func TestHeld_RenewedUntilRemoved(t *testing.T) {
 		keeping.Go(ctx, "test: renewals", x.keeper.run)
 		var renewals atomic.Int64
 		h := x.keeper.take(x.receive(), time.Now())
-		h.watch(func(context.Context, *held) { renewals.Add(1) })
+		h.watch(func(context.Context) { renewals.Add(1) })
 		for range 10 {
 			<-time.After(30 * time.Second)
 			if seen, _ := x.queues.Peek(ctx, heldQueue, 1); len(seen) > 0 {

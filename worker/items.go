@@ -21,7 +21,9 @@ import (
 type items struct {
 	w     *Worker
 	pace  *pace
-	slots slots
+	slots *lanes
+	// lane is that of the work-item queue; sessions have their own.
+	lane *lane
 	// names limits activities that have a limit of their own.
 	names map[string]slots
 	// queued limits how many items wait to be tried alone; others are left to the fleet.
@@ -30,7 +32,11 @@ type items struct {
 }
 
 func newItems(w *Worker) *items {
-	i := &items{w: w, pace: w.newPace(w.hub.Names.WorkItemQueue()), slots: newSlots(w.opts.MaxActivities), names: map[string]slots{}, queued: newSlots(w.opts.MaxActivities)}
+	i := &items{
+		w: w, pace: w.newPace(w.hub.Names.WorkItemQueue()), slots: newLanes(w.opts.MaxActivities),
+		names: map[string]slots{}, queued: newSlots(w.opts.MaxActivities),
+	}
+	i.lane = i.slots.lane()
 	for key, binding := range w.registry.activities {
 		if binding.Limit > 0 {
 			i.names[key] = newSlots(binding.Limit)
@@ -56,7 +62,7 @@ func (i *items) run(intake, work context.Context) {
 
 // poll takes as many work items as there are free slots.
 func (i *items) poll(intake, work context.Context) error {
-	if !i.slots.acquire(intake) {
+	if !i.lane.acquire(intake) {
 		return nil
 	}
 	free := 1
@@ -93,11 +99,21 @@ func (i *items) accept(intake, work context.Context, message store.Received, sen
 		i.slots.release()
 		return
 	}
+	i.start(intake, work, h)
+}
+
+func (i *items) start(intake, work context.Context, h *held) {
 	i.group.Go(work, "worker: work item", func(ctx context.Context) {
-		place := &seat{i.slots, true}
+		place := &seat{of: i.slots.lane(), taken: true}
 		defer place.leave()
 		i.handle(ctx, intake, h, place)
 	})
+}
+
+// begin begins with a work item that this worker put itself and has had from the beginning; there is a
+// slot for it.
+func (i *items) begin(h *held) {
+	i.start(i.w.intake, i.w.work, h)
 }
 
 func (i *items) handle(ctx, intake context.Context, h *held, place *seat) {
@@ -187,41 +203,64 @@ func (i *items) leave(h *held, binding activity.Binding) {
 	}
 }
 
-// perform runs the activity, sends its answer and deletes the work item, in this order: a crash
-// in between repeats the activity, and of two answers the first counts.
+// perform runs the activity and sees to its outcome.
 func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskScheduled, binding activity.Binding) {
 	info := infoOf(h, scheduled)
 	ctx, end := i.w.running.begin(ctx, info)
 	defer end()
-	h.watch(i.w.checkWanted)
+	h.watch(i.w.checkWanted(h.Content.Target))
 	result, failed := i.call(ctx, info, scheduled, binding)
+	i.conclude(ctx, h, scheduled, newAnswer(scheduled, i.w.hub.Now(), result, failed))
+}
+
+// conclude brings the outcome of an activity to its orchestration: through memory if that is here, else
+// by a message. ctx is that of the run.
+func (i *items) conclude(ctx context.Context, h *held, scheduled *history.TaskScheduled, answer history.Event) {
 	work, done := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer done()
 	switch cause := context.Cause(ctx); {
-	case cause == activity.ErrStopping && failed != nil: //nolint:errorlint // causes are set by us, unwrapped
+	case cause == activity.ErrStopping && answer.Kind() == history.KindTaskFailed: //nolint:errorlint // causes are set by us, unwrapped
 		h.putBack(work, 0)
 		return
 	case cause == activity.ErrUnwanted: //nolint:errorlint // as above
 		h.remove(work)
 		return
 	}
-	answer := answerTo(h, i.w.hub.Now(), scheduled, result, failed)
+	message := answerTo(h, scheduled, answer)
+	// A work item that may be fatal counts its own deliveries, which say nothing about the answer.
+	if reader := i.w.readers.of(i.w.hub.QueueOf(message)); reader != nil && !i.w.opts.NoInline && !h.suspect() && reader.hand(h, message) {
+		return
+	}
+	i.send(work, h, message)
+}
+
+// tell sends an answer that was handed over in memory and could not be used there.
+func (i *items) tell(ctx context.Context, h *held) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer done()
+	i.send(ctx, h, h.Content)
+}
+
+// send sends the answer to a work item and deletes the item, in this order: a crash in between repeats
+// the activity, and of two answers the first counts.
+func (i *items) send(ctx context.Context, h *held, answer *wire.Message) {
 	for attempt := 1; ; attempt++ {
-		err := i.w.send(work, answer)
+		err := i.w.send(ctx, answer)
 		if err == nil {
-			h.remove(work)
+			h.remove(ctx)
 			return
 		}
-		i.w.opts.Logger.Warn("answer of an activity not sent; trying again", "activity", scheduled.Name,
-			"instance", info.InstanceID, "error", err, "attempt", attempt)
-		if failed == nil && store.InData(err) {
+		i.w.opts.Logger.Warn("answer of an activity not sent; trying again", "activity", answer.Private.TaskName,
+			"instance", answer.Target.InstanceID, "error", err, "attempt", attempt)
+		if completed, ok := answer.Event.(*history.TaskCompleted); ok && store.InData(err) {
 			// It cannot be stored however often it is sent, so the activity has failed.
-			failed = failure.FromError(fmt.Errorf("store the result: %w", err))
-			answer = answerTo(h, i.w.hub.Now(), scheduled, nil, failed)
+			refused := *answer
+			refused.Event = failedAnswer(completed.TaskID, completed.Timestamp, failure.FromError(fmt.Errorf("store the result: %w", err)))
+			answer = &refused
 			continue
 		}
-		if !run.Sleep(work, run.Backoff(attempt, 200*time.Millisecond, 10*time.Second)) {
-			i.w.abandon(work, h)
+		if !run.Sleep(ctx, run.Backoff(attempt, 200*time.Millisecond, 10*time.Second)) {
+			i.w.abandon(ctx, h)
 			return
 		}
 	}
@@ -239,7 +278,7 @@ func infoOf(h *held, scheduled *history.TaskScheduled) activity.Info {
 		TaskID:      scheduled.EventID,
 		CallID:      fmt.Sprintf("%s:%d", h.Content.Target.ExecutionID, scheduled.EventID),
 		Attempt:     1,
-		Delivery:    h.DequeueCount,
+		Delivery:    h.deliveries(),
 		Tags:        scheduled.Tags,
 	}
 	if private := h.Content.Private; private != nil {
@@ -275,7 +314,12 @@ func (i *items) call(
 			i.w.opts.OnActivity(info, err)
 		}
 	}()
-	if result, err = binding.Run(ctx, scheduled.Input); err != nil {
+	began := time.Now()
+	result, err = binding.Run(ctx, scheduled.Input)
+	if context.Cause(ctx) == nil {
+		i.w.speeds.note(info.Name, time.Since(began))
+	}
+	if err != nil {
 		if context.Cause(ctx) == activity.ErrTimeout { //nolint:errorlint // causes are set by us, unwrapped
 			err = fmt.Errorf("%w of %v: %w", activity.ErrTimeout, binding.Timeout, err)
 		}
@@ -284,25 +328,33 @@ func (i *items) call(
 	return result, nil
 }
 
+// newAnswer is the event that brings an activity's outcome to its orchestration.
+func newAnswer(scheduled *history.TaskScheduled, now time.Time, result *string, failed *history.FailureDetails) history.Event {
+	if failed != nil {
+		return failedAnswer(scheduled.EventID, now.UTC(), failed)
+	}
+	return &history.TaskCompleted{
+		Header: history.Header{EventID: history.NoEventID, Timestamp: now.UTC()}, TaskID: scheduled.EventID, Result: result,
+	}
+}
+
+func failedAnswer(taskID int32, now time.Time, failed *history.FailureDetails) history.Event {
+	return &history.TaskFailed{
+		Header: history.Header{EventID: history.NoEventID, Timestamp: now},
+		TaskID: taskID, Reason: history.Text(failed.Message), Failure: failed,
+	}
+}
+
 // answerTo makes the message that brings an activity's outcome to its orchestration. It names
 // the request, so that it cannot be taken for the answer to another one. The time of the request
 // does that only if we made it: with .NET, message and history row differ in it.
-func answerTo(
-	h *held, now time.Time, scheduled *history.TaskScheduled, result *string, failed *history.FailureDetails,
-) *wire.Message {
-	header := history.Header{EventID: history.NoEventID, Timestamp: now.UTC()}
-	var event history.Event = &history.TaskCompleted{Header: header, TaskID: scheduled.EventID, Result: result}
-	if failed != nil {
-		event = &history.TaskFailed{
-			Header: header, TaskID: scheduled.EventID, Reason: history.Text(failed.Message), Failure: failed,
-		}
-	}
+func answerTo(h *held, scheduled *history.TaskScheduled, answer history.Event) *wire.Message {
 	private := &wire.Private{TaskName: scheduled.Name}
 	if h.Content.Private != nil {
 		private.ScheduledAt = scheduled.Timestamp
 	}
 	return &wire.Message{
-		Event:   event,
+		Event:   answer,
 		Target:  h.Content.Target,
 		Episode: h.Content.Episode,
 		Sender:  &h.Content.Target,

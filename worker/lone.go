@@ -26,7 +26,7 @@ const aloneFrom = 3
 func (o *Options) maxCrashes() int { return o.MaxDeliveries - (aloneFrom - 1) }
 
 // suspect reports whether a message may be what makes workers crash.
-func (h *held) suspect() bool { return h.DequeueCount >= aloneFrom }
+func (h *held) suspect() bool { return h.deliveries() >= aloneFrom }
 
 // crashes returns how many attempts alone have ended with the death of a worker.
 func (h *held) crashes() int {

@@ -47,6 +47,15 @@ type Options struct {
 	// gives them up. Default 30s.
 	DrainTimeout time.Duration
 
+	// NoInline turns inline execution off: every activity becomes a work item and every timer a
+	// message. By default activities that are likely to be quick run in the worker that owns the
+	// instance, and their record is stored together with their result.
+	NoInline bool
+	// InlineWindow is how long an activity may take that runs inline; what takes longer becomes a work
+	// item while it runs. Timers of up to this length are kept in memory. Default 250ms, at most a tenth
+	// of Visibility.
+	InlineWindow time.Duration
+
 	// NoSessionCache forgets an instance after every turn and loads its history again for the next.
 	NoSessionCache bool
 	// SessionIdle is how long an instance without messages stays in memory. Default 5 minutes.
@@ -67,7 +76,8 @@ type Options struct {
 	// MaxDeliveries is how often a message is delivered before it is moved out of its queue because
 	// it cannot be worked on: it is unreadable, what it needs is damaged, or workers die of it. A work
 	// item of which workers die fails with a failure of the type PoisonType then. Deliveries that
-	// ended in other ways do not count. Default 20, at least 3.
+	// ended in other ways do not count. An activity that runs inline takes its orchestration's message
+	// with it twice before it gets a work item of its own. Default 20, at least 3.
 	MaxDeliveries int
 	// TimerLimit and TimerHop split long timers; see orchestration.Options.
 	TimerLimit, TimerHop time.Duration
@@ -96,6 +106,7 @@ func (o *Options) withDefaults() (Options, error) {
 	full.MaxPollInterval = cmp.Or(full.MaxPollInterval, 5*time.Second)
 	full.Visibility = cmp.Or(full.Visibility, 45*time.Second)
 	full.DrainTimeout = cmp.Or(full.DrainTimeout, 30*time.Second)
+	full.InlineWindow = cmp.Or(full.InlineWindow, 250*time.Millisecond)
 	full.SessionIdle = cmp.Or(full.SessionIdle, 5*time.Minute)
 	full.MaxSessions = cmp.Or(full.MaxSessions, 10_000)
 	full.MaxDeliveries = cmp.Or(full.MaxDeliveries, 20)
@@ -121,12 +132,16 @@ func (o *Options) validate() error {
 		{"MaxPollInterval", int64(o.MaxPollInterval), int64(minPoll), span},
 		{"Visibility", int64(o.Visibility), int64(3 * time.Second), span},
 		{"DrainTimeout", int64(o.DrainTimeout), int64(time.Millisecond), span},
+		{"InlineWindow", int64(o.InlineWindow), int64(time.Millisecond), span},
 		{"SessionIdle", int64(o.SessionIdle), int64(time.Millisecond), span},
 	} {
 		if field.value < field.min {
 			return fmt.Errorf("worker: options: %s is %s; it must be at least %s",
 				field.name, field.unit(field.value), field.unit(field.min))
 		}
+	}
+	if most := o.Visibility / 10; o.InlineWindow > most {
+		return fmt.Errorf("worker: options: InlineWindow is %v; it must be at most a tenth of Visibility, %v", o.InlineWindow, most)
 	}
 	return nil
 }

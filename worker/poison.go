@@ -105,7 +105,7 @@ func (s *session) condemn(ctx context.Context, batch []*held, err error) []*held
 // condemn gives a work item up of which workers die. Its orchestration is told so.
 func (i *items) condemn(ctx context.Context, h *held, scheduled *history.TaskScheduled, crashes int) {
 	reason := &PoisonError{Activity: scheduled.Name, Crashes: crashes, ID: i.w.hub.PoisonID(h.Queue, h.ID)}
-	answer := answerTo(h, i.w.hub.Now(), scheduled, nil, failure.FromError(reason))
+	answer := answerTo(h, scheduled, newAnswer(scheduled, i.w.hub.Now(), nil, failure.FromError(reason)))
 	i.w.quarantine(ctx, h, fmt.Errorf("%w: activity %q, %d attempts", errFatal, scheduled.Name, crashes), answer)
 }
 
@@ -154,7 +154,7 @@ func (w *Worker) recordOf(h *held, reason error) *wire.Poison {
 	p := &wire.Poison{
 		ID: w.hub.PoisonID(h.Queue, h.ID), Queue: h.Queue, MessageID: h.ID,
 		InstanceID: glimpse.Target.InstanceID, ExecutionID: glimpse.Target.ExecutionID, Kind: glimpse.Kind, Name: glimpse.Name,
-		Reason: shorten(reason.Error()), Deliveries: h.DequeueCount, Crashes: h.crashes(),
+		Reason: shorten(reason.Error()), Deliveries: h.deliveries(), Crashes: h.crashes(),
 		Inserted: h.InsertedOn, Moved: w.hub.Now(), Worker: w.opts.WorkerID, Text: h.Text, Payload: glimpse.Blob,
 	}
 	if text, err := wire.WithLone(h.Text, 0); err == nil {

@@ -14,6 +14,9 @@ import (
 
 // prepare loads what is needed to judge a batch, and sorts it.
 func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
+	if len(batch) == 0 {
+		return &sorted{}, nil
+	}
 	cached := s.stored != nil
 	if err := s.load(ctx, batch); err != nil {
 		return nil, err
@@ -22,7 +25,7 @@ func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
 		return nil, err
 	}
 	out := s.sort(batch)
-	if cached && out.doubtful() {
+	if cached && out.doubtful() && !s.busy() {
 		s.forget()
 		if err := s.load(ctx, batch); err != nil {
 			return nil, err
@@ -53,7 +56,7 @@ func (s *session) facts() *facts {
 		stored: s.stored, row: s.row, replaced: s.replaced,
 		visibility: s.r.w.opts.Visibility, now: s.r.w.hub.Now(),
 		processed: func(activityID string) bool {
-			return slices.Contains(s.stored.Processed, activityID) || s.r.w.confirmed.has(activityID)
+			return slices.Contains(s.stored.Processed, activityID) || s.r.w.confirmed.has(activityID) || s.pending.applies(activityID)
 		},
 		judged: s.r.w.early.count,
 	}
@@ -150,6 +153,9 @@ func (s *session) awaitRow(ctx context.Context, batch []*held) error {
 // it have to wait until deletions have been confirmed.
 func (s *session) limitMemory(out *sorted) {
 	room := maxProcessed - len(s.stored.Processed)
+	if s.pending != nil {
+		room -= len(s.pending.in.apply)
+	}
 	kept := out.apply[:0]
 	for _, h := range out.apply {
 		if needsMemory(h.Content.Event) {
@@ -167,14 +173,14 @@ func (s *session) limitMemory(out *sorted) {
 // completeUnfinished finds out whether the messages to be dropped were part of a checkpoint that
 // was cut off: then what is missing of it has to be made up for before they may go.
 func (s *session) completeUnfinished(out *sorted) error {
-	if !s.mayBeUnfinished(out) {
+	if s.busy() || !s.mayBeUnfinished(out) {
 		return nil
 	}
 	if s.stored.State.Completed() != nil {
 		out.needsRepair = true
 		return nil
 	}
-	if maxDeliveries(out.done) < 2 {
+	if maxDeliveries(out.done) < 2 && s.stored.Complete && s.stored.State.AtRest() {
 		return nil
 	}
 	if err := s.replay(); err != nil {

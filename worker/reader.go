@@ -12,6 +12,7 @@ import (
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/partition"
 )
 
@@ -212,20 +213,42 @@ func (r *reader) aside(name string, f func(ctx context.Context)) {
 
 // deliver hands a message to the session of its instance, and wakes it.
 func (r *reader) deliver(h *held) {
-	r.w.buffer.add(1)
+	r.w.count(h)
 	id := h.Content.Target.InstanceID
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s, ok := r.sessions[id]
 	if !ok {
-		s = &session{r: r, id: id}
+		s = &session{r: r, id: id, wake: make(chan struct{}, 1)}
 		r.sessions[id] = s
 	}
+	r.give(s, h)
+}
+
+// give puts a message into a session's inbox and wakes the session. The reader is locked.
+func (r *reader) give(s *session, h *held) {
 	s.inbox = append(s.inbox, h)
 	if !s.running && !r.draining {
 		s.running = true
 		r.group.Go(r.own, "worker: session", s.run)
+		return
 	}
+	s.signal()
+}
+
+// hand hands the result of an activity, in place of the work item that asked for it, to the session that
+// waits for it, if that is here. The result is safe as long as the work item is not deleted.
+func (r *reader) hand(h *held, answer *wire.Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.sessions[answer.Target.InstanceID]
+	if !ok || r.draining || r.own.Err() != nil {
+		return false
+	}
+	h.Content, h.answers = answer, true
+	r.w.count(h)
+	r.give(s, h)
+	return true
 }
 
 // evict forgets sessions that have been idle for long, and other idle ones while there are too

@@ -9,23 +9,39 @@ import (
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
-	"github.com/durafleet/durafleet/internal/turn"
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/orchestration"
 )
 
-// rowUpdate returns what a turn changes in the status row, nil if the row is not due: it is
+// debt is what the status row does not say yet although the history does.
+type debt struct {
+	since time.Time
+	// whole says that everything in the row may be missing.
+	whole bool
+}
+
+// rowUpdate returns what a checkpoint changes in the status row, nil if the row is not due: it is
 // written when the execution, the status or the custom status changes, and otherwise once a
 // minute, so that its last update shows that the instance is alive. Messages that are dropped after
 // they had been delivered before may be all that is left of a turn whose row was never written: then
 // everything is.
-func (s *session) rowUpdate(in *sorted, b before, out *turn.Outcome, now time.Time) *wire.InstanceUpdate {
-	whole := b.fresh || out.Replaced || maxDeliveries(in.done) > 1
-	suspension := lastSuspension(out)
-	due := whole || out.Completed != nil || suspension != nil ||
-		!sameText(b.customStatus, out.CustomStatus) ||
-		!now.Truncate(time.Minute).Equal(b.latest.Truncate(time.Minute))
+//
+// As long as something is in the air, a row that would only say that the instance has begun waits for a
+// moment: the instance may be at its end before.
+func (s *session) rowUpdate(p *pending, at stage, now time.Time) *wire.InstanceUpdate {
+	out := p.out
+	repeated := maxDeliveries(p.in.done) > 1
+	whole := p.before.fresh || p.replaced || repeated || s.debt != nil && s.debt.whole
+	said := sameText(p.before.customStatus, out.CustomStatus) && p.suspension == nil && out.Completed == nil && !repeated && !p.replaced
+	due := whole || !said || s.debt != nil || !now.Truncate(time.Minute).Equal(p.before.latest.Truncate(time.Minute))
 	if !due {
+		return nil
+	}
+	if said && at.flying && s.mayOwe(p) {
+		if s.debt == nil {
+			s.debt = &debt{since: time.Now()}
+		}
+		s.debt.whole = whole
 		return nil
 	}
 	update := s.baseUpdate(out.State, out.CustomStatus)
@@ -33,15 +49,42 @@ func (s *session) rowUpdate(in *sorted, b before, out *turn.Outcome, now time.Ti
 		update.Start = store.RowStart(out.State.Started())
 		update.Status = store.StatusOf(out.State)
 	}
-	if suspension != nil {
+	if p.suspension != nil {
 		update.Status = store.StatusOf(out.State)
-		reason := wire.SafeOutput(history.TextOr(suspension, ""))
+		reason := wire.SafeOutput(*p.suspension)
 		update.Output = &reason
 	}
 	if out.Completed != nil {
 		store.CompleteUpdate(&update, out.Completed, now)
 	}
 	return &update
+}
+
+// mayOwe reports whether the status row may be written later. That of a child has to be there before its
+// start is taken for a second one.
+func (s *session) mayOwe(p *pending) bool {
+	if p.before.fresh && p.out.State.Started().Parent != nil {
+		return false
+	}
+	return s.debt == nil || time.Since(s.debt.since) < patienceAhead
+}
+
+// payDebt writes the status row if it is due although there is no checkpoint.
+func (s *session) payDebt(ctx context.Context) error {
+	if s.debt == nil || time.Since(s.debt.since) < patienceAhead {
+		return nil
+	}
+	update := s.baseUpdate(s.stored.State, s.exec.CustomStatus())
+	if s.debt.whole {
+		update.Start = store.RowStart(s.stored.State.Started())
+		update.Status = store.StatusOf(s.stored.State)
+	}
+	store.Refer(&update, s.stored.Payloads)
+	if err := s.writeRow(ctx, update, ""); err != nil {
+		return err
+	}
+	s.debt = nil
+	return nil
 }
 
 func (s *session) baseUpdate(state *history.State, customStatus *string) wire.InstanceUpdate {
@@ -54,11 +97,11 @@ func (s *session) baseUpdate(state *history.State, customStatus *string) wire.In
 	}
 }
 
-// lastSuspension returns the reason of the last suspend or resume of a turn, nil if there was
+// lastSuspension returns the reason of the last suspend or resume among events, nil if there was
 // none.
-func lastSuspension(out *turn.Outcome) *string {
+func lastSuspension(events []history.Event) *string {
 	var reason *string
-	for _, e := range out.New {
+	for _, e := range events {
 		switch e := e.(type) {
 		case *history.ExecutionSuspended:
 			reason = history.Text(history.TextOr(e.Reason, ""))

@@ -16,6 +16,7 @@ import (
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/orchestration"
 	"github.com/durafleet/durafleet/taskhub"
+	"github.com/durafleet/durafleet/worker"
 )
 
 var (
@@ -157,7 +158,7 @@ func TestH2_LostReplyIsReadBack(t *testing.T) {
 		trap := newTrap(func(ctx context.Context, next func(context.Context) error) error {
 			return errors.Join(next(ctx), lostReply())
 		}, historyWrite)
-		w.StartHooked(hooks(calls.hook, trap.hook), nil, ruleOne.With(callOne), ruleWork.With(countRuns(&runs)))
+		w.StartHooked(hooks(calls.hook, trap.hook), &worker.Options{NoInline: true}, ruleOne.With(callOne), ruleWork.With(countRuns(&runs)))
 		instance := launch(t, w, ruleOne, "x")
 		if got := resultOf(t, w, instance); got != "x!" || runs.Load() != 1 || calls.count(workItemPut) != 1 {
 			t.Errorf("the result is %q after %d runs, %d work items", got, runs.Load(), calls.count(workItemPut))
@@ -186,7 +187,9 @@ func TestH2_UnclearIsLeft(t *testing.T) {
 				read := newTrap(func(context.Context, func(context.Context) error) error {
 					return &storage.Error{Op: storage.TableRead, Sentinel: storage.ErrUnavailable}
 				}, match{storage.TableRead, "History"})
-				w.StartHooked(hooks(calls.hook, write.hook, read.hook), quietOptions(), ruleOne.With(callOne), ruleWork.With(countRuns(&runs)))
+				options := quietOptions()
+				options.NoInline = true
+				w.StartHooked(hooks(calls.hook, write.hook, read.hook), options, ruleOne.With(callOne), ruleWork.With(countRuns(&runs)))
 				instance := launch(t, w, ruleOne, "x")
 				if got, err := instance.Wait(w.Timeout(time.Hour)); err != nil || got != "x!" {
 					t.Errorf("the end is %q, %v", got, err)

@@ -60,20 +60,21 @@ func (r *running) cancelAll(cause error) {
 	}
 }
 
-// checkWanted looks whether the execution that waits for a long activity is still there, and ends
-// the activity if it is not. It is called when the activity's work item has been renewed.
-func (w *Worker) checkWanted(ctx context.Context, h *held) {
-	target := h.Content.Target
-	row, err := w.hub.ReadInstance(ctx, target.InstanceID, false)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		// A child has no row before its first checkpoint, and that may still be under way.
-		return
-	case err != nil:
-		w.opts.Logger.Debug("status of a running activity's instance not read", "instance", target.InstanceID, "error", err)
-		return
-	}
-	if sameID(row.ExecutionID, target.ExecutionID) && row.Status.Terminal() {
-		w.running.cancel(target, activity.ErrUnwanted)
+// checkWanted returns what looks whether the execution that waits for a long activity is still there, and
+// ends the activity if it is not. It is called when the activity's work item has been renewed.
+func (w *Worker) checkWanted(target history.Instance) func(ctx context.Context) {
+	return func(ctx context.Context) {
+		row, err := w.hub.ReadInstance(ctx, target.InstanceID, false)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			// A child has no row before its first checkpoint, and that may still be under way.
+			return
+		case err != nil:
+			w.opts.Logger.Debug("status of a running activity's instance not read", "instance", target.InstanceID, "error", err)
+			return
+		}
+		if sameID(row.ExecutionID, target.ExecutionID) && row.Status.Terminal() {
+			w.running.cancel(target, activity.ErrUnwanted)
+		}
 	}
 }

@@ -59,7 +59,7 @@ func TestReplay_IsReplaying_Y01(t *testing.T) {
 	t.Parallel()
 	fleettest.Each(t, func(t *testing.T, w *fleettest.World) {
 		var seen noted[bool]
-		w.Start(nil, replaySteps.With(func(ctx *orchestration.Context, _ struct{}) (struct{}, error) {
+		w.Start(&worker.Options{NoInline: true}, replaySteps.With(func(ctx *orchestration.Context, _ struct{}) (struct{}, error) {
 			seen.reset()
 			seen.add(ctx.IsReplaying())
 			for range 2 {

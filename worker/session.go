@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/turn"
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/orchestration"
 	"github.com/durafleet/durafleet/taskhub"
@@ -19,6 +23,8 @@ import (
 type session struct {
 	r  *reader
 	id string
+	// wake is signalled when there is something for a session that waits.
+	wake chan struct{}
 
 	// The following are guarded by reader.mu.
 	inbox     []*held
@@ -33,31 +39,71 @@ type session struct {
 	replaced map[string]bool
 	// seat is the slot in which the session works.
 	seat seat
+
+	// pending is what has been computed and is not stored yet, nil if all is.
+	pending *pending
+	// open says that the last episode is not closed; see turn.Outcome.
+	open bool
+	// flights are the actions that are carried out ahead of the history, in the order of their ids, and
+	// guard is the message that stands for them. done are messages that are deleted with the next
+	// checkpoint.
+	flights []*flight
+	lane    *lane
+	guard   *held
+	done    []*held
+	// grounding says that everything in the air is to go into the queues.
+	grounding bool
+	// debt is what the status row does not say yet, nil if it says all it should.
+	debt *debt
+
+	air sync.Mutex // guards what flights share with their runs
 }
 
-// run works until the inbox is empty or the partition is handed over.
+// run works until the inbox is empty and nothing is in the air, or the partition is handed over.
 func (s *session) run(ctx context.Context) {
 	defer s.rest()
-	for {
-		s.seat.of = s.r.w.turns
-		if !s.seat.take(s.r.intake) {
-			return
-		}
-		batch := s.nextBatch()
-		if len(batch) == 0 {
-			s.seat.leave()
-			return
-		}
-		s.work(ctx, batch)
-		if s.r.w.opts.NoSessionCache {
-			s.forget()
-		}
-		s.seat.leave()
+	for s.next(ctx) {
 	}
 }
 
+// next does what is to be done next, and reports whether there was something.
+func (s *session) next(ctx context.Context) bool {
+	s.seat.of = s.r.w.turns
+	defer s.seat.leave()
+	inTime := s.seat.take(s.r.intake)
+	if s.r.own.Err() != nil {
+		s.giveUp(ctx, nil, context.Cause(s.r.own))
+		return false
+	}
+	if !inTime && !s.busy() {
+		return false
+	}
+	batch, landed := s.nextBatch(), s.landed()
+	due, now := s.airborne(time.Now())
+	switch {
+	case len(batch)+len(landed) > 0:
+		s.work(ctx, batch, landed)
+	case !s.busy():
+		return false
+	case now:
+		if err := s.ground(ctx); err != nil {
+			s.giveUp(ctx, nil, err)
+		}
+	default:
+		s.seat.leave()
+		s.wait(due)
+	}
+	if !s.busy() && s.r.w.opts.NoSessionCache {
+		s.forget()
+	}
+	return true
+}
+
+// busy reports whether the session has something in the air or not stored.
+func (s *session) busy() bool { return len(s.flights) > 0 || s.pending != nil }
+
 // nextBatch takes the messages for the next turn: all that have arrived, but one that has been
-// delivered several times only by itself.
+// delivered several times only by itself, and when nothing is in the air.
 func (s *session) nextBatch() []*held {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
@@ -67,6 +113,10 @@ func (s *session) nextBatch() []*held {
 	n := 0
 	for n < len(s.inbox) && !s.inbox[n].suspect() {
 		n++
+	}
+	s.grounding = n == 0 && len(s.inbox) > 0 && s.busy()
+	if s.grounding {
+		return nil
 	}
 	if n == 0 {
 		n = min(1, len(s.inbox))
@@ -110,13 +160,20 @@ func (s *session) forget() {
 		s.exec.Close()
 	}
 	s.stored, s.exec, s.row = nil, nil, nil
+	s.pending, s.open, s.guard, s.done, s.debt = nil, false, nil, nil, nil
 }
 
-// work does one turn with a batch of messages and settles each of them.
-func (s *session) work(ctx context.Context, batch []*held) {
+// work does one turn with a batch of messages and what has landed, and settles each message that is not
+// needed any more.
+func (s *session) work(ctx context.Context, batch []*held, landed []turn.Answered) {
 	sorted, err := s.prepare(ctx, batch)
 	if err != nil {
 		s.giveUp(ctx, batch, err)
+		return
+	}
+	if sorted.start != nil && s.busy() {
+		// Another start takes the place of what is in the air. It is judged anew by what is stored.
+		s.work(ctx, append(s.takeAhead(activity.ErrUnwanted), batch...), nil)
 		return
 	}
 	for _, later := range sorted.later {
@@ -131,17 +188,35 @@ func (s *session) work(ctx context.Context, batch []*held) {
 		err = s.completeUnfinished(sorted)
 	}
 	if err == nil {
-		err = s.turn(ctx, sorted)
+		err = s.turn(ctx, sorted, landed)
 	}
 	if err != nil {
 		s.giveUp(ctx, sorted.unsettled(), err)
 	}
 }
 
+// takeAhead drops everything that is not stored, and returns the messages that were kept for it.
+func (s *session) takeAhead(cause error) []*held {
+	s.dropFlights(cause)
+	messages := s.done
+	if s.pending != nil {
+		messages = append(messages, s.pending.in.unsettled()...)
+	}
+	if s.guard != nil && !slices.Contains(messages, s.guard) {
+		messages = append(messages, s.guard)
+	}
+	s.forget()
+	return messages
+}
+
 // giveUp drops the session after a turn that was not stored and puts its messages back, but for
 // those that have been tried often enough.
 func (s *session) giveUp(ctx context.Context, batch []*held, err error) {
-	s.forget()
+	for _, h := range s.takeAhead(activity.ErrUnwanted) {
+		if !slices.Contains(batch, h) {
+			batch = append(batch, h)
+		}
+	}
 	batch = s.condemn(ctx, batch, err)
 	delay, log := s.r.w.delayAfter(err, maxDeliveries(batch)), s.r.log.Warn
 	switch {
@@ -163,14 +238,19 @@ func (s *session) giveUp(ctx context.Context, batch []*held, err error) {
 func maxDeliveries(batch []*held) int {
 	deliveries := 0
 	for _, h := range batch {
-		deliveries = max(deliveries, h.DequeueCount)
+		deliveries = max(deliveries, h.deliveries())
 	}
 	return deliveries
 }
 
-// release makes a message visible again after delay.
+// release makes a message visible again after delay. A result that came here without a message is sent
+// to whoever is to have it.
 func (s *session) release(ctx context.Context, h *held, delay time.Duration) {
-	defer s.r.w.buffer.add(-1)
+	s.r.w.uncount(h)
+	if h.answers {
+		s.r.w.items.group.Go(s.r.w.work, "worker: answer of an activity", func(ctx context.Context) { s.r.w.items.tell(ctx, h) })
+		return
+	}
 	if s.r.own.Err() != nil {
 		s.r.w.abandon(ctx, h) // the new owner gets it when its visibility ends; the receipt is not ours to use
 		return
@@ -191,7 +271,7 @@ const parallel = 16
 func (s *session) discard(ctx context.Context, batch []*held) {
 	run.Each(ctx, "worker: delete messages", len(batch), parallel, func(ctx context.Context, i int) {
 		deleted := batch[i].remove(ctx)
-		s.r.w.buffer.add(-1)
+		s.r.w.uncount(batch[i])
 		if deleted && batch[i].Blob != "" && s.nowhere() {
 			s.dropPayload(ctx, batch[i].Blob)
 		}

@@ -33,7 +33,10 @@ func (s slots) release() { <-s }
 
 // seat is a slot that may be given up and taken again by its one user.
 type seat struct {
-	of    slots
+	of interface {
+		acquire(ctx context.Context) bool
+		release()
+	}
 	taken bool
 }
 

@@ -348,6 +348,15 @@ func (s *sorted) unsettled() []*held {
 	return append(append(all, s.apply...), s.refuse...)
 }
 
+// add adds the messages of a later batch.
+func (s *sorted) add(later *sorted) {
+	if later.start != nil {
+		s.start = later.start
+	}
+	s.apply = append(s.apply, later.apply...)
+	s.done = append(s.done, later.done...)
+}
+
 // sort judges a batch. At most one start begins a new execution; what else is in the batch is
 // then judged by that one.
 func (f *facts) sort(batch []*held, log func(h *held, reason string)) *sorted {

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/history"
-	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/turn"
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/orchestration"
@@ -19,39 +17,55 @@ import (
 // block; one that does holds up its instance and a slot.
 const slowTurn = 10 * time.Second
 
-// turn computes a turn for sorted messages, stores it and settles the messages.
-func (s *session) turn(ctx context.Context, in *sorted) error {
+// turn computes a turn for sorted messages and what has landed, stores it as far as it is due, and
+// settles the messages.
+func (s *session) turn(ctx context.Context, in *sorted, landed []turn.Answered) error {
 	if err := s.refuseStarts(ctx, in); err != nil {
 		return err
 	}
 	if in.endRow != nil {
 		return s.endBeforeStart(ctx, in)
 	}
-	if !in.turn {
-		if in.needsRepair {
-			if err := s.repair(ctx); err != nil {
-				return err
-			}
-		}
-		s.discard(ctx, in.done)
-		return nil
+	if !in.turn && len(landed) == 0 {
+		return s.dropOnly(ctx, in)
 	}
-	before := s.before(in)
-	outcome, err := s.compute(in)
+	p := s.pending
+	if p == nil {
+		p = &pending{in: &sorted{}, before: s.before(in), since: time.Now()}
+	}
+	out, err := s.compute(in, landed)
 	if err != nil {
 		return err
 	}
-	switch err = s.sendAgain(in, outcome); {
+	p.in.add(in)
+	s.pending = p
+	switch err = s.sendAgain(in, out); {
 	case err != nil:
 	case s.r.own.Err() != nil:
 		err = context.Cause(s.r.own)
 	default:
-		err = s.checkpoint(ctx, in, before, outcome)
+		err = s.settle(ctx, out, landed)
 	}
-	if err != nil && outcome.Execution != nil {
-		outcome.Execution.Close() // it may be one that the session has not taken over
+	if err != nil && out.Execution != nil {
+		out.Execution.Close() // it may be one that the session has not taken over
 	}
 	return err
+}
+
+// dropOnly settles messages that cause no turn. What a session that is ahead of its history drops is
+// deleted only when its next checkpoint has proved that history.
+func (s *session) dropOnly(ctx context.Context, in *sorted) error {
+	if s.busy() {
+		s.done = append(s.done, in.done...)
+		return nil
+	}
+	if in.needsRepair {
+		if err := s.repair(ctx); err != nil {
+			return err
+		}
+	}
+	s.discard(ctx, in.done)
+	return nil
 }
 
 // before notes what the checkpoint has to know about the time before the turn.
@@ -77,12 +91,15 @@ func (s *session) before(in *sorted) before {
 }
 
 // compute runs the orchestrator over the events of the messages.
-func (s *session) compute(in *sorted) (*turn.Outcome, error) {
+func (s *session) compute(in *sorted, landed []turn.Answered) (*turn.Outcome, error) {
 	input := turn.Input{
 		Now:           s.r.w.hub.Now(),
 		NewID:         func() string { return s.r.w.hub.NewID(s.id) },
 		FailDivergent: s.r.w.opts.FailDivergent,
 		Limits:        turn.Limits{Generations: s.r.w.opts.MaxGenerations, History: s.r.w.opts.MaxHistory},
+		Hold:          s.hold(in),
+		Answered:      landed,
+		Open:          s.open,
 	}
 	name, err := s.beginInput(in, &input)
 	if err != nil {
@@ -208,19 +225,4 @@ func (s *session) remember(executionID string) {
 		s.replaced = map[string]bool{}
 	}
 	s.replaced[executionID] = true
-}
-
-// keep makes the outcome of a stored turn the session's state.
-func (s *session) keep(out *turn.Outcome, committed store.Committed, commit *store.Commit, replaced bool) {
-	payloads := committed.Payloads
-	if !replaced {
-		payloads.Blobs = append(s.stored.Blobs, payloads.Blobs...)
-		payloads.InputURL = cmp.Or(payloads.InputURL, s.stored.InputURL)
-	}
-	s.exec = out.Execution
-	s.stored = &store.History{
-		State: out.State, ExecutionID: commit.ExecutionID, Rows: commit.FirstRow + len(commit.Events),
-		ETag: committed.ETag, Complete: true, Payloads: payloads,
-		Processed: commit.Processed, Replaced: commit.Replaced, Started: commit.Started,
-	}
 }

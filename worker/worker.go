@@ -28,6 +28,10 @@ type Worker struct {
 	items   *items
 	running running
 	readers readers
+	speeds  speeds
+	// intake ends when nothing more is to begin, work when everything that was taken is settled. Run
+	// sets them.
+	intake, work context.Context //nolint:containedctx // two lifetimes of the worker
 	// confirmed remembers processed events whose messages were deleted for sure.
 	confirmed *recent
 	// early counts how often messages were put aside because they were early.
@@ -101,6 +105,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	// Two lifetimes: intake ends when the caller says so, work when what was taken is settled.
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
+	w.intake, w.work = ctx, work
 	var keeping, taking run.Group
 	keeping.Go(work, "worker: renewals", w.keeper.run)
 	var partitionsErr error

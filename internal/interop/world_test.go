@@ -38,7 +38,9 @@ type world struct {
 	hub     *taskhub.Hub
 	client  *taskhub.Client
 	noCache bool
-	virtual bool
+	// noInline turns inline execution off.
+	noInline bool
+	virtual  bool
 
 	worker     *worker.Worker
 	stopWorker func() error
@@ -196,7 +198,7 @@ func (w *world) start(opts worker.Options) {
 func (w *world) startOn(hub *taskhub.Hub, opts worker.Options, more ...worker.Binding) {
 	w.Helper()
 	opts.WorkerID = "go-a"
-	opts.NoSessionCache = w.noCache
+	opts.NoSessionCache, opts.NoInline = w.noCache, opts.NoInline || w.noInline
 	opts.MaxPollInterval = cmp.Or(opts.MaxPollInterval, 200*time.Millisecond)
 	opts.Logger = slog.New(slog.NewTextHandler(logWriter{w.T}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	made, err := worker.New(hub, &opts, append(bindings(), more...)...)

@@ -21,7 +21,9 @@ type checker struct {
 	records map[string]*record
 	// requested are the messages that were ever put, by what they ask for or answer.
 	requested map[string]bool
-	messages  map[string]*tracked
+	// bare are the requests of the transaction looked at for which there is no message.
+	bare     []int32
+	messages map[string]*tracked
 	// live are the instances whose status rows say that they have not ended.
 	live map[string]bool
 	// leases is what each process may think about each partition, claims what is true.
@@ -274,7 +276,7 @@ func (c *checker) deleted(st *step) {
 	delete(c.messages, st.call.Key)
 	m := t.content
 	r := c.record(m.Target.InstanceID)
-	if !t.got {
+	if !t.got && (!leased(m) || !c.counted(m)) {
 		c.takenBack(st.process, m)
 		return
 	}
@@ -283,7 +285,8 @@ func (c *checker) deleted(st *step) {
 	wrong := false
 	switch e := m.Event.(type) {
 	case *history.TaskScheduled:
-		wrong = !over && !foreign && !c.requested[requestKey(history.KindTaskCompleted, m.Target.InstanceID, m.Target.ExecutionID, e.EventID)]
+		wrong = !over && !foreign && !r.answered(e.EventID) && !c.doubled(m) &&
+			!c.requested[requestKey(history.KindTaskCompleted, m.Target.InstanceID, m.Target.ExecutionID, e.EventID)]
 	case *history.ExecutionStarted:
 		wrong = !r.begun[e.Instance.ExecutionID] && c.awaited(e)
 	case *history.EventRaised:
@@ -320,6 +323,27 @@ func (c *checker) takenBack(p *process, m *wire.Message) {
 	if strings.EqualFold(r.execution, m.Target.ExecutionID) && r.recorded(id) && !answered && !c.doubled(m) {
 		c.w.fail("%v takes back the %s of %s, which its history counts on", p, m.Event.Kind(), m.Target.InstanceID)
 	}
+}
+
+// leased reports whether the sender of a message has had it from the beginning.
+func leased(m *wire.Message) bool { return m.Private != nil && m.Private.Leased }
+
+// counted reports whether a history takes a message for sent. What stands for an instance that is ahead
+// of its history is in none.
+func (c *checker) counted(m *wire.Message) bool {
+	asked, id := m.Target, history.NoEventID
+	switch e := m.Event.(type) {
+	case *history.TaskScheduled:
+		id = e.EventID
+	case *history.TimerFired:
+		id = e.TimerID
+	case *history.ExecutionStarted:
+		if e.Parent != nil {
+			asked, id = e.Parent.Instance, e.Parent.TaskID
+		}
+	}
+	r := c.record(asked.InstanceID)
+	return strings.EqualFold(r.execution, asked.ExecutionID) && r.recorded(id)
 }
 
 // replaceable reports whether something is left that will bring an answer again. A worker drops the
@@ -417,6 +441,7 @@ func (c *checker) committed(st *step, operations []storage.Operation) {
 	if r.state.Completed() != nil {
 		ended = r.execution
 	}
+	c.bare = nil
 	for _, operation := range operations {
 		if operation.Row.RowKey == wire.SentinelKey {
 			continue
@@ -428,6 +453,11 @@ func (c *checker) committed(st *step, operations []storage.Operation) {
 		if problem != "" {
 			c.w.fail("%v: history of %s: row %s: %s", st.process, id, operation.Row.RowKey, problem)
 			return
+		}
+	}
+	for _, id := range c.bare {
+		if !r.answered(id) {
+			c.w.fail("%v: history of %s: request %d has no message, and no answer in its transaction", st.process, r.state.Started().Instance, id)
 		}
 	}
 	if kind := r.asksSuspended(); kind != "" {
@@ -491,7 +521,7 @@ func (c *checker) event(id string, r *record, event history.Event) string {
 		r.taken[payload] = true
 	}
 	if key != "" && !c.requested[key] {
-		return fmt.Sprintf("%s %d has no message", event.Kind(), event.Head().EventID)
+		c.bare = append(c.bare, event.Head().EventID)
 	}
 	return ""
 }

@@ -20,11 +20,11 @@ func messageDefects() []defect {
 		},
 		{
 			"item-deleted-early", "a work item is deleted before the answer is sent", "worker/items.go",
-			`	answer := answerTo(h, i.w.hub.Now(), scheduled, result, failed)
-	for attempt`,
-			`	answer := answerTo(h, i.w.hub.Now(), scheduled, result, failed)
+			`	message := answerTo(h, scheduled, answer)
+`,
+			`	message := answerTo(h, scheduled, answer)
 	h.remove(work)
-	for attempt`,
+`,
 		},
 		{
 			"stopped-item-deleted", "an activity that a stop has cut short is not put back", "worker/items.go",
@@ -51,10 +51,10 @@ func messageDefects() []defect {
 		},
 		{
 			"former-payloads-deleted-early", "the payloads of a generation are deleted before the next one is stored", "worker/checkpoint.go",
-			`	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+			`	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 `,
-			`	_ = s.r.w.hub.DeletePayloads(ctx, p.orphans)
-	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+			`	_ = s.r.w.hub.DeletePayloads(ctx, c.orphans)
+	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 `,
 		},
 	}

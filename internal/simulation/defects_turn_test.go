@@ -5,50 +5,50 @@ func turnDefects() []defect {
 	return []defect{
 		{
 			"history-before-messages", "the history is written before the messages that it counts as sent", "worker/checkpoint.go",
-			`	sent, err := s.r.w.hub.SendAll(ctx, p.puts)
+			`	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
 	if err != nil {
 		s.undo(ctx, sent)
-		return err
+		return s.dismiss(c, err)
 	}
 	// 2. History. If it was surely not stored, nothing of the turn has happened.
-	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 	if err != nil {
 		if errors.Is(err, store.ErrUnstored) {
 			s.undo(ctx, sent)
 		}
-		return err
+		return s.dismiss(c, err)
 	}
 `,
-			`	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+			`	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 	if err != nil {
-		return err
+		return s.dismiss(c, err)
 	}
-	sent, err := s.r.w.hub.SendAll(ctx, p.puts)
+	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
 	if err != nil && !errors.Is(err, store.ErrRefused) {
-		return err
+		return s.dismiss(c, err)
 	}
 `,
 		},
 		{
 			"row-before-history", "the status row is written before the history that it tells of", "worker/checkpoint.go",
-			`	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+			`	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 `,
-			`	if p.row != nil {
-		if err := s.writeRow(ctx, *p.row, b.executionID); err != nil {
+			`	if c.row != nil {
+		if err := s.writeRow(ctx, *c.row, p.before.executionID); err != nil {
 			return err
 		}
-		p.row = nil
+		c.row = nil
 	}
-	committed, err := s.r.w.hub.CommitHistory(ctx, p.history)
+	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 `,
 		},
 		{
 			"messages-deleted-early", "messages are deleted before what they brought is stored", "worker/checkpoint.go",
-			`	sent, err := s.r.w.hub.SendAll(ctx, p.puts)
+			`	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
 `,
-			`	s.discard(ctx, p.deletes)
-	p.deletes = nil
-	sent, err := s.r.w.hub.SendAll(ctx, p.puts)
+			`	s.discard(ctx, c.deletes)
+	c.deletes = nil
+	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
 `,
 		},
 		{
@@ -83,13 +83,13 @@ func turnDefects() []defect {
 		},
 		{
 			"processed-not-checked", "events that were taken in before are taken in again", "worker/prepare.go",
-			`return slices.Contains(s.stored.Processed, activityID) || s.r.w.confirmed.has(activityID)`,
+			`return slices.Contains(s.stored.Processed, activityID) || s.r.w.confirmed.has(activityID) || s.pending.applies(activityID)`,
 			`return false`,
 		},
 		{
 			"processed-not-stored", "the sentinel does not remember which messages were taken in", "worker/checkpoint.go",
-			`p.history.Processed = append(p.history.Processed, h.Content.ActivityID)`,
-			`p.history.Processed = nil`,
+			`c.history.Processed = append(c.history.Processed, h.Content.ActivityID)`,
+			`c.history.Processed = nil`,
 		},
 		{
 			"copy-in-one-batch", "a message that came twice in one batch counts twice", "worker/sort.go",
@@ -129,8 +129,8 @@ func turnDefects() []defect {
 		{
 			"refused-state-kept", "a session goes on from its own idea of the history after a turn was refused", "worker/session.go",
 			`	s.forget()
-	batch = s.condemn(ctx, batch, err)`,
-			`	batch = s.condemn(ctx, batch, err)`,
+	return messages`,
+			`	return messages`,
 		},
 		{
 			"row-without-condition", "the status row is merged whatever its version", "worker/row.go",

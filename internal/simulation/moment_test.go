@@ -29,15 +29,24 @@ func (c *checker) moment(p *process, r *record) string {
 	return ""
 }
 
-// asksSuspended returns what an instance has asked for since it was suspended, "" for nothing. A turn
-// that ends an instance ends it suspended, too.
+// asksSuspended returns what an instance has decided since it was suspended, "" for nothing. What had
+// been decided before may be recorded later. A turn that ends an instance ends it suspended, too.
 func (r *record) asksSuspended() history.Kind {
 	if !r.state.Suspended() {
 		return ""
 	}
+	var episode, since time.Time
+	for _, e := range r.state.Events() {
+		switch e.Kind() {
+		case history.KindOrchestratorStarted:
+			episode = e.Head().Timestamp
+		case history.KindExecutionSuspended:
+			since = episode
+		}
+	}
 	for _, e := range slices.Backward(r.state.Events()) {
 		switch {
-		case isRequest(e):
+		case isRequest(e) && !e.Head().Timestamp.Before(since):
 			return e.Kind()
 		case e.Kind() == history.KindExecutionSuspended:
 			return ""

@@ -92,7 +92,7 @@ func TestMeasure(t *testing.T) {
 	if err := cost.check(); err != nil {
 		t.Error(err)
 	}
-	if cost.sequence < 15 || cost.event < 5 {
+	if cost.sequence < 10 || cost.event < 5 {
 		t.Errorf("%+v is less than these flows can take", cost)
 	}
 }
