@@ -98,7 +98,7 @@ func (b *bench) engine(ctx context.Context, fail context.CancelCauseFunc) (repor
 	if err != nil {
 		return nil, err
 	}
-	watcher := newWatcher(waits.Store(), cmp.Or(b.scenario.pause, shortPause), place.latency)
+	watcher := newWatcher(waits.Store(), cmp.Or(b.scenario.pause, shortPause), place.latency, b.opts.Timeout)
 	watching.Go(ctx, "bench: watch", func(ctx context.Context) { watcher.run(ctx, fail) })
 
 	workers := *b.opts

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -42,6 +43,9 @@ func (d *driver) restart() { d.begun = time.Now() }
 
 // tell adds a figure that only this scenario has.
 func (d *driver) tell(name string, value float64) { d.more[name] = value }
+
+// ErrTimeout reports that what was waited for did not happen in time.
+var ErrTimeout = errors.New("timed out")
 
 // WrongError reports an instance that did not end as it had to.
 type WrongError struct{ InstanceID, Problem string }

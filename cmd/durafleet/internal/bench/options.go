@@ -34,6 +34,8 @@ type Options struct {
 	Idle time.Duration
 	// Timer is how long timers are. Default 1s.
 	Timer time.Duration
+	// Timeout is for how long one instance is waited for. Default 5m.
+	Timeout time.Duration
 	// Connection is the connection string of the account. Default: an Azurite of its own in memory.
 	Connection string
 	// WaitConnection is the one through which the bench waits. Default: Connection.
@@ -53,6 +55,7 @@ type Options struct {
 const (
 	defaultPartitions = 4
 	defaultTimer      = time.Second
+	defaultTimeout    = 5 * time.Minute
 	defaultHub        = "Bench"
 
 	maxWorkers    = 16
@@ -61,6 +64,7 @@ const (
 	maxActivities = 10_000
 	maxLatency    = 10 * time.Second
 	maxIdle       = time.Hour
+	maxTimeout    = 24 * time.Hour
 	maxTimer      = time.Minute
 )
 
@@ -93,6 +97,7 @@ func (o *Options) withDefaults() (Options, *scenario, error) {
 		return full, nil, option.Broken("parallel", full.Parallel, "is not for "+s.name+", which does one thing at a time")
 	}
 	full.Idle, full.Timer = cmp.Or(full.Idle, s.rest), cmp.Or(full.Timer, defaultTimer)
+	full.Timeout = cmp.Or(full.Timeout, defaultTimeout)
 	full.minute = cmp.Or(full.minute, time.Minute)
 	return full, s, full.check()
 }
@@ -106,6 +111,9 @@ func (o *Options) check() error {
 	}
 	if o.Timer < time.Millisecond || o.Timer > maxTimer {
 		return option.Broken("timer", o.Timer, fmt.Sprintf("must be 1ms to %v", maxTimer))
+	}
+	if o.Timeout < time.Second || o.Timeout > maxTimeout {
+		return option.Broken("timeout", o.Timeout, fmt.Sprintf("must be 1s to %v", maxTimeout))
 	}
 	if o.WaitConnection != "" && o.Connection == "" {
 		return option.Broken("wait-connection", "(not shown)", "needs --connection: to an Azurite of its own the bench knows one way")

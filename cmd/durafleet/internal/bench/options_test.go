@@ -31,6 +31,7 @@ func TestOptions_Check(t *testing.T) {
 		{Options{Scenario: "hello5", Settings: Settings{MaxActivities: -1}}, "--max-activities -1: must be 1 to 10000"},
 		{Options{Scenario: "hello5", Latency: -time.Second}, "--latency -1s: must be 0s to 10s"},
 		{Options{Scenario: "hello5", Idle: 2 * time.Hour}, "--idle 2h0m0s: must be more than 0s and at most 1h0m0s"},
+		{Options{Scenario: "hello5", Timeout: time.Millisecond}, "--timeout 1ms: must be 1s to 24h0m0s"},
 		{Options{Scenario: "hello5", Hub: "1"}, "--hub 1: must be 3 to 45 ASCII letters and digits, the first a letter"},
 		{Options{Scenario: "hello5", WaitConnection: "UseDevelopmentStorage=true"}, "--wait-connection (not shown): needs --connection"},
 		{Options{Scenario: "hello5", Connection: "AccountName=a;AccountKey=secret!"}, "--connection (not shown): connection string: AccountKey is not base64"},

@@ -18,8 +18,6 @@ const (
 	overlap = 300 * time.Millisecond
 	// wholeInterval is the time between two looks at all rows, for what was missed in spite of that.
 	wholeInterval = time.Second
-	// patience is how long a single instance may take until the bench gives up.
-	patience = 5 * time.Minute
 	// drainPause is the time between two looks at the queues.
 	drainPause = 5 * time.Millisecond
 )
@@ -28,8 +26,9 @@ const (
 // rows would take more from the storage that is measured.
 type watcher struct {
 	hub *store.Hub
-	// pause is the shortest time between two looks, latency what is added to each on purpose.
-	pause, latency time.Duration
+	// pause is the shortest time between two looks, latency what is added to each on purpose, patience for how
+	// long one instance is waited for.
+	pause, latency, patience time.Duration
 	// wake gets a value when there is somebody to wait for.
 	wake chan struct{}
 
@@ -44,6 +43,8 @@ type wait struct {
 	begun  time.Time
 	enough func(*wire.Instance) bool
 	met    chan sight
+	// last is what was seen of it that was not enough.
+	last string
 }
 
 // sight is an instance as it was seen.
@@ -52,8 +53,11 @@ type sight struct {
 	at time.Time
 }
 
-func newWatcher(hub *store.Hub, pause, latency time.Duration) *watcher {
-	return &watcher{hub: hub, pause: pause, latency: latency, wake: make(chan struct{}, 1), waits: map[string]*wait{}}
+func newWatcher(hub *store.Hub, pause, latency, patience time.Duration) *watcher {
+	return &watcher{
+		hub: hub, pause: pause, latency: latency, patience: patience,
+		wake: make(chan struct{}, 1), waits: map[string]*wait{},
+	}
 }
 
 // run looks until ctx ends. What goes wrong ends the run by fail.
@@ -120,9 +124,14 @@ func (w *watcher) look(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("row of instance %q: %w", wire.UnescapeKey(row.PartitionKey), err)
 		}
-		if found := w.waits[instance.InstanceID]; found != nil && found.enough(&instance) {
+		found := w.waits[instance.InstanceID]
+		switch {
+		case found == nil:
+		case found.enough(&instance):
 			found.met <- sight{instance, now}
 			delete(w.waits, instance.InstanceID)
+		default:
+			found.last = fmt.Sprintf("%s since %s", instance.Status, instance.LastUpdated.Format(time.RFC3339))
 		}
 	}
 	return nil
@@ -130,7 +139,7 @@ func (w *watcher) look(ctx context.Context) error {
 
 // until waits until what is seen of an instance is enough.
 func (w *watcher) until(ctx context.Context, id string, enough func(*wire.Instance) bool) (sight, error) {
-	one := &wait{begun: time.Now(), enough: enough, met: make(chan sight, 1)}
+	one := &wait{begun: time.Now(), enough: enough, met: make(chan sight, 1), last: "not seen"}
 	w.mu.Lock()
 	w.waits[id] = one
 	w.mu.Unlock()
@@ -138,13 +147,15 @@ func (w *watcher) until(ctx context.Context, id string, enough func(*wire.Instan
 	case w.wake <- struct{}{}:
 	default:
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(w.patience)
 	defer timer.Stop()
 	select {
 	case seen := <-one.met:
 		return seen, nil
 	case <-timer.C:
-		return sight{}, fmt.Errorf("instance %q is not where it has to be after %v", id, patience)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return sight{}, fmt.Errorf("%w: instance %q, which is %s, after %v", ErrTimeout, id, one.last, w.patience)
 	case <-ctx.Done():
 		return sight{}, context.Cause(ctx)
 	}
@@ -173,8 +184,8 @@ func (w *watcher) awaitDrained(ctx context.Context) error {
 		switch {
 		case left == 0:
 			return nil
-		case time.Since(begun) > patience:
-			return fmt.Errorf("messages are left in the queues %v after all instances have ended", patience)
+		case time.Since(begun) > w.patience:
+			return fmt.Errorf("%w: messages are left in the queues %v after all instances have ended", ErrTimeout, w.patience)
 		case !run.Sleep(ctx, drainPause):
 			return context.Cause(ctx)
 		}
@@ -207,7 +218,7 @@ func (w *watcher) awaitShared(ctx context.Context, workers int) error {
 		case shared(owned, w.hub.Partitions, workers):
 			return nil
 		case time.Since(begun) > shareLimit:
-			return fmt.Errorf("the workers have not shared the partitions out evenly after %v", shareLimit)
+			return fmt.Errorf("%w: the workers have not shared the partitions out evenly after %v", ErrTimeout, shareLimit)
 		case !run.Sleep(ctx, sharePause):
 			return context.Cause(ctx)
 		}

@@ -39,7 +39,7 @@ Every result is checked. The exit code is 1 if one is wrong, or an instance has 
 no hub but one that --hub names.`,
 		Args: exactly("SCENARIO"),
 		RunE: func(c *cobra.Command, arguments []string) error {
-			if err := refuseZero(c, "count", "parallel", "workers", "partitions", "max-activities", "idle", "timer"); err != nil {
+			if err := refuseZero(c, "count", "parallel", "workers", "partitions", "max-activities", "idle", "timer", "timeout"); err != nil {
 				return err
 			}
 			opts.Scenario, opts.Hub = arguments[0], p.hub
@@ -60,6 +60,7 @@ no hub but one that --hub names.`,
 	flags.DurationVar(&opts.Latency, "latency", 0, "delay of every request, to be like a real account (default 0s)")
 	flags.DurationVar(&opts.Idle, "idle", 0, "how long the hub is left alone where that matters (default 1m; of idle 2m)")
 	flags.DurationVar(&opts.Timer, "timer", 0, "how long the timers of timers are (default 1s)")
+	flags.DurationVar(&opts.Timeout, "timeout", 0, "how long one instance is waited for (default 5m)")
 	onOffFlag(command, &opts.NoWarmUp, "warm-up", "do a little of the scenario before the measurement")
 	onOffFlag(command, &opts.NoFloor, "floor", "measure the floor as well")
 	flags.StringVar(&wait, "wait-connection", "", "like --connection, for the requests by which the bench waits (default: --connection)")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/durafleet/durafleet/cmd/durafleet/internal/bench"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/taskhub"
 )
@@ -51,7 +52,7 @@ func exitCode(err error) int {
 		return ExitUsage
 	case errors.As(err, &problems):
 		return ExitProblems
-	case errors.Is(err, errTimeout):
+	case errors.Is(err, errTimeout), errors.Is(err, bench.ErrTimeout):
 		return ExitTimeout
 	case errors.Is(err, taskhub.ErrNotFound), errors.Is(err, taskhub.ErrHubNotFound), errors.Is(err, taskhub.ErrPoisonNotFound):
 		return ExitNotFound
