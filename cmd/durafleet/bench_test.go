@@ -82,7 +82,7 @@ func TestBench_InProcess(t *testing.T) {
 	t.Parallel()
 	connection := needAzurite(t).ConnectionString()
 	p := program(t, []string{"BENCH_ACCOUNT=" + connection}, strings.Fields(
-		"bench one --count 2 --processes=off --cache=off --connection BENCH_ACCOUNT --wait-connection BENCH_ACCOUNT")...)
+		"bench one --count 2 --processes=off --cache=off --inline=off --connection BENCH_ACCOUNT --wait-connection BENCH_ACCOUNT")...)
 	code, out := p.output()
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out, p.err.String())

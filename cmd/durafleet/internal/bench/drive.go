@@ -9,6 +9,7 @@ import (
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/orchestration"
 	"github.com/durafleet/durafleet/taskhub"
 )
 
@@ -16,11 +17,11 @@ import (
 func begun(i *wire.Instance) bool { return i.Status != history.Pending }
 
 // greeting drives instances that greet so many cities each.
-func greeting(cities int) func(*driver, context.Context, int) (int, error) {
+func greeting(o orchestration.Orchestrator[int, []string], cities int) func(*driver, context.Context, int) (int, error) {
 	check := equals(allGreetings(cities))
 	return func(d *driver, ctx context.Context, count int) (int, error) {
 		return count, d.times(ctx, count, func(ctx context.Context, _ int) error {
-			_, err := complete(ctx, d, greetings, cities, check)
+			_, err := complete(ctx, d, o, cities, check)
 			return err
 		})
 	}

@@ -115,6 +115,7 @@ func (f *fleet) spawn(ctx context.Context, place *ground, opts *Options, id stri
 			WorkerCommand, "--hub", opts.Hub, "--worker-id", id, "--latency", place.latency.String(),
 			"--max-activities", strconv.Itoa(opts.Settings.MaxActivities),
 			"--no-session-cache=" + strconv.FormatBool(opts.Settings.NoSessionCache),
+			"--no-inline=" + strconv.FormatBool(opts.Settings.NoInline),
 		},
 		Take: func(text []byte) error {
 			l, err := parseLine(text)

@@ -69,6 +69,11 @@ func sequenceMix(count, activities int) mix {
 	return mix{count, life(transactions...)}
 }
 
+// localMix is so many instances of so many local activities in sequence: a single transaction for all of them.
+func localMix(count, activities int) mix {
+	return mix{count, life(transact(activities*callRows + 4))}
+}
+
 // fanOutMix is one instance whose activities are stored in groups that are whole in themselves.
 func fanOutMix(count int) mix {
 	var transactions []step

@@ -16,6 +16,7 @@ func TestMixes(t *testing.T) {
 		transactions, rows, blobs int
 	}{
 		{"hello5", 300, 300, 11, 5, 24, 0},
+		{"local5", 300, 300, 7, 1, 24, 0},
 		{"one", 10, 10, 7, 1, 8, 0},
 		{"empty", 10, 10, 7, 1, 4, 0},
 		{"long-history", 500, 1, 506, 500, 2004, 0},

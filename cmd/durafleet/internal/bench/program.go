@@ -25,6 +25,8 @@ var (
 
 	// greetings greets so many cities, one after the other.
 	greetings = orchestration.Declare[int, []string]("BenchGreetings")
+	// localGreetings does the same with local activities.
+	localGreetings = orchestration.Declare[int, []string]("BenchLocalGreetings")
 	// echo returns what it gets.
 	echo = orchestration.Declare[string, string]("BenchEcho")
 	// fanOut greets so many cities at once, and returns how many greetings are right.
@@ -77,7 +79,10 @@ func bindings() []worker.Binding {
 		moment.With(func(context.Context, struct{}) (int64, error) { return time.Now().UnixNano(), nil }),
 		write.With(func(_ context.Context, length int) (string, error) { return textOf(length), nil }),
 		duplicate.With(func(_ context.Context, text string) (string, error) { return text, nil }),
-		greetings.With(runGreetings),
+		greetings.With(func(ctx *orchestration.Context, n int) ([]string, error) { return runGreetings(ctx, n) }),
+		localGreetings.With(func(ctx *orchestration.Context, n int) ([]string, error) {
+			return runGreetings(ctx, n, orchestration.Local{})
+		}),
 		echo.With(func(_ *orchestration.Context, text string) (string, error) { return text, nil }),
 		fanOut.With(runFanOut),
 		slowFanOut.With(runSlowFanOut),
@@ -138,10 +143,10 @@ func runRest(ctx context.Context, d time.Duration) (int, error) {
 	return 1, nil
 }
 
-func runGreetings(ctx *orchestration.Context, n int) ([]string, error) {
+func runGreetings(ctx *orchestration.Context, n int, options ...orchestration.ActivityOption) ([]string, error) {
 	all := make([]string, n)
 	for i := range all {
-		greeting, err := orchestration.CallActivity(ctx, greet, city(i)).Await()
+		greeting, err := orchestration.CallActivity(ctx, greet, city(i), options...).Await()
 		if err != nil {
 			return nil, err
 		}

@@ -43,15 +43,19 @@ const (
 var scenarios = []*scenario{
 	{
 		name: "hello5", about: "five activities in sequence", unit: "instances", count: many, parallel: atOnce, workers: 1,
-		drive: greeting(5), mix: func(count int) mix { return sequenceMix(count, 5) },
+		drive: greeting(greetings, 5), mix: func(count int) mix { return sequenceMix(count, 5) },
+	},
+	{
+		name: "local5", about: "the same with local activities", unit: "instances", count: many, parallel: atOnce, workers: 1,
+		drive: greeting(localGreetings, 5), mix: func(count int) mix { return localMix(count, 5) },
 	},
 	{
 		name: "one", about: "one activity", unit: "instances", count: many, parallel: atOnce, workers: 1,
-		drive: greeting(1), mix: func(count int) mix { return sequenceMix(count, 1) },
+		drive: greeting(greetings, 1), mix: func(count int) mix { return sequenceMix(count, 1) },
 	},
 	{
 		name: "empty", about: "no activity", unit: "instances", count: many, parallel: atOnce, workers: 1,
-		drive: greeting(0), mix: func(count int) mix { return sequenceMix(count, 0) },
+		drive: greeting(greetings, 0), mix: func(count int) mix { return sequenceMix(count, 0) },
 	},
 	{
 		name: "fanout", about: "an instance with many activities at once", unit: "activities", count: 1000, single: true, workers: 1,

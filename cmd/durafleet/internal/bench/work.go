@@ -36,11 +36,13 @@ type Settings struct {
 	MaxActivities int
 	// NoSessionCache makes workers load the history for every turn.
 	NoSessionCache bool
+	// NoInline makes workers put every activity into the queue of work items.
+	NoInline bool
 }
 
 func (s Settings) options(id string, log *slog.Logger) *worker.Options {
 	return &worker.Options{
-		WorkerID: id, MaxActivities: s.MaxActivities, NoSessionCache: s.NoSessionCache, Logger: log,
+		WorkerID: id, MaxActivities: s.MaxActivities, NoSessionCache: s.NoSessionCache, NoInline: s.NoInline, Logger: log,
 	}
 }
 
