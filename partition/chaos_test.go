@@ -44,7 +44,7 @@ func (c *weather) pass(ctx context.Context, call *storage.Call, next func(contex
 		}
 		return fail(call, storage.ErrUnavailable, true)
 	case 4:
-		if call.Kind == storage.TableReplace {
+		if writes(call, "") {
 			return fail(call, storage.ErrPrecondition, false)
 		}
 	}
@@ -61,7 +61,8 @@ func TestManager_Chaos_M09(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 7)
 				c := &weather{random: rand.New(rand.NewPCG(seed, 1))}
-				bad := func(m *member, _ *partition.Options) {
+				bad := func(m *member, o *partition.Options) {
+					o.SkipReads = c.roll(2) == 0
 					m.finish = time.Duration(c.roll(20)) * time.Second
 					m.fault(c.pass)
 				}

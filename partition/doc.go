@@ -5,8 +5,8 @@
 // # Model
 //
 // A Lease is a row in a table, one for each control queue. Workers never talk to each other: each
-// reads all rows in a pass, decides, and writes single rows under the condition that they have not
-// changed since (their ETag). The pure half of the package, Decide, turns what was read into the
+// reads all rows in a pass, decides, and writes rows under the condition that they have not changed
+// since (their ETag): its own ones in one transaction, others one by one. The pure half of the package, Decide, turns what was read into the
 // rows to write. The other half, Manager, runs the passes and holds each owned partition as a
 // context.
 //
@@ -38,6 +38,7 @@
 // # Failures
 //
 //	a write answers 412 or 404           somebody else was faster; all rows are read again at once
+//	the own rows' transaction does       the rows are written one by one at once, then as above
 //	a write's outcome is unknown         the next read tells
 //	storage does not answer              the owned contexts end with ErrLost before the leases do
 //	a row names another owner            the owned context ends with ErrLost at once

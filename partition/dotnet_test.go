@@ -167,11 +167,11 @@ func (d *dotnet) write(row partition.Lease, renewed bool) error {
 	if row.CurrentOwner != d.name && d.owned[row.ID] {
 		d.lose(row.ID) // before the write: then the next owner may come at any time
 	}
-	won, err := d.store.Replace(context.Background(), row)
+	written, err := d.store.Replace(context.Background(), row)
 	if err != nil {
 		return err
 	}
-	if !won {
+	if written == nil {
 		return errConflict
 	}
 	if row.CurrentOwner == d.name && !d.owned[row.ID] {

@@ -3,6 +3,7 @@ package partition_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,13 @@ import (
 
 func fail(call *storage.Call, sentinel error, ambiguous bool) error {
 	return &storage.Error{Op: call.Kind, Target: call.Target, Sentinel: sentinel, Ambiguous: ambiguous}
+}
+
+// writes reports whether a request writes the row of a partition, by itself or together with
+// others; of any partition if id is empty.
+func writes(call *storage.Call, id string) bool {
+	operations, _ := call.Content.([]storage.Operation)
+	return slices.ContainsFunc(operations, func(o storage.Operation) bool { return id == "" || o.Row.RowKey == id })
 }
 
 func TestManager_SurvivesShortOutage(t *testing.T) {
@@ -71,7 +79,7 @@ func TestManager_ConflictStorm(t *testing.T) {
 			switch {
 			case call.Kind == storage.TableQuery:
 				lists.Add(1)
-			case call.Kind == storage.TableReplace && call.Key == "/"+w.ids[0]:
+			case writes(call, w.ids[0]):
 				return fail(call, storage.ErrPrecondition, false)
 			}
 			return next(ctx)
@@ -95,7 +103,7 @@ func TestManager_LostReplies(t *testing.T) {
 			var calls atomic.Int64
 			m.fault(func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
 				err := next(ctx)
-				if call.Kind == storage.TableReplace && err == nil && calls.Add(1)%2 == 1 {
+				if writes(call, "") && err == nil && calls.Add(1)%2 == 1 {
 					return fail(call, storage.ErrUnavailable, true)
 				}
 				return err
@@ -118,7 +126,7 @@ func TestManager_HangingWrite(t *testing.T) {
 		w := newWorld(t, 4)
 		a := w.join("a", func(m *member, _ *partition.Options) {
 			m.fault(func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
-				if call.Kind == storage.TableReplace && call.Key == "/"+w.ids[1] {
+				if writes(call, w.ids[1]) {
 					return cutOff(ctx, call, next)
 				}
 				return next(ctx)
@@ -165,8 +173,8 @@ func TestManager_RowSaysLost(t *testing.T) {
 				w.await(time.Second, "a owns it", each(1, a))
 				row := w.rows()[0]
 				tt.change(&row)
-				if won, err := tablelease.New(w.account.Tables, table).Replace(t.Context(), row); !won || err != nil {
-					t.Fatal(won, err)
+				if written, err := tablelease.New(w.account.Tables, table).Replace(t.Context(), row); written == nil || err != nil {
+					t.Fatal(written, err)
 				}
 				w.await(11*time.Second, "a has ended it", func() bool { return a.causedBy(partition.ErrLost) })
 				if tt.back {

@@ -26,8 +26,13 @@ type Manager struct {
 	tenures map[string]*tenure
 	stalls  stalls
 
-	// pace is used by the loop of Run only.
+	// What follows is used by the loop of Run only.
+
 	pace pace
+	// known is set if the next pass may do without reading.
+	known *known
+	// singly is set while own rows are not written together.
+	singly bool
 }
 
 // New returns a Manager that has started nothing.
@@ -41,7 +46,7 @@ func New(store Store, opts *Options) (*Manager, error) {
 	}
 	return &Manager{
 		store: store, opts: full, wake: make(chan struct{}, 1), tenures: map[string]*tenure{},
-		pace: pace{interval: full.AcquireInterval, random: full.Random},
+		pace: pace{interval: full.AcquireInterval, random: full.Random, steady: full.SkipReads},
 	}, nil
 }
 
@@ -60,7 +65,9 @@ func (m *Manager) Run(ctx context.Context) error {
 	run.Loop(ctx, m.opts.Logger, "partition passes", func(ctx context.Context) error {
 		result := m.pass(work, false)
 		m.opts.OnChange()
-		run.SleepOr(ctx, m.pace.next(result), m.wake)
+		if run.SleepOr(ctx, m.pace.next(result), m.wake) {
+			m.known = nil // something has happened
+		}
 		return nil
 	})
 	m.shutDown(work)
@@ -128,11 +135,17 @@ func (m *Manager) begin(ctx context.Context, id string, deadline time.Time) {
 		m.mu.Unlock()
 		m.opts.OnChange()
 		// What Serve has left behind can be released, or claimed again, at once.
-		select {
-		case m.wake <- struct{}{}:
-		default:
-		}
+		m.Wake()
 	})
+}
+
+// Wake makes the next pass begin at once, and read the rows: somebody else has changed them. It may
+// be called at any time, by anyone; several calls before the pass count once.
+func (m *Manager) Wake() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
 }
 
 func (m *Manager) tenure(id string) *tenure {

@@ -31,6 +31,11 @@ type Options struct {
 	// AcquireInterval is the time between two passes; it is shortened to 1s while something is
 	// handed over. Default 10s; at most a third of LeaseDuration.
 	AcquireInterval time.Duration
+	// SkipReads leaves the reading of the rows out of every other pass while nothing goes on: every
+	// partition is owned, nobody has reserved one or is about to give one up, and this worker has
+	// nothing to write but renewals. What another worker does is then seen up to AcquireInterval
+	// later, unless it calls Wake by some means. A lease that runs out is not seen later.
+	SkipReads bool
 	// Margin is how long before the lease can expire the owned context ends: time for what is under
 	// way to end, and for the clocks of peers that are ahead of the service's. Default a sixth of
 	// LeaseDuration (5s); at least 2s, at most half of LeaseDuration.

@@ -21,6 +21,8 @@ type pace struct {
 	interval            time.Duration
 	random              func() float64
 	conflicts, failures int
+	// steady leaves the jitter out while nothing goes on: nobody can meet anybody at a row then.
+	steady bool
 }
 
 // next returns the time until the next pass. Jitter only shortens it, so that it stays an upper
@@ -43,7 +45,10 @@ func (p *pace) next(result passResult) time.Duration {
 	if result.handover {
 		return min(handoverInterval, p.interval)
 	}
-	wait := p.jitter(p.interval)
+	wait := p.interval
+	if !p.steady || !result.calm {
+		wait = p.jitter(wait)
+	}
 	if result.expiry > 0 && result.lost == 0 {
 		wait = min(wait, result.expiry+expirySlack)
 	}

@@ -9,10 +9,11 @@ import (
 type Store interface {
 	// List reads all leases. It is one consistent read for each row, not for all of them together.
 	List(ctx context.Context) (Listing, error)
-	// Replace writes the whole row if its Version is still the stored one, and reports whether it
-	// did. Losing the race, or a row that is gone, is a result and no error. After an error the row
-	// may have been written nevertheless: only a List can tell. Replace is therefore not repeated.
-	Replace(ctx context.Context, lease Lease) (bool, error)
+	// Replace writes whole rows, all or none of them, if the Version of each is still the stored
+	// one, and returns their new versions in the same order; nil if one of them has changed or is
+	// gone. That is a result and no error. After an error the rows may have been written
+	// nevertheless: only a List can tell. Replace is therefore not repeated.
+	Replace(ctx context.Context, leases ...Lease) (versions []string, err error)
 }
 
 // Listing is the answer to a List.

@@ -153,7 +153,9 @@ func (c *checker) wrote(st *step) {
 	operations := st.call.Content.([]storage.Operation)
 	switch st.call.Target {
 	case c.w.names.PartitionsTable():
-		c.owned(st.process, operations[0])
+		for _, operation := range operations {
+			c.owned(st.process, operation)
+		}
 	case c.w.names.HistoryTable():
 		c.committed(st, operations)
 	case c.w.names.InstancesTable():

@@ -5,8 +5,8 @@ func fleetDefects() []defect {
 	return []defect{
 		{
 			"lease-trusted-too-long", "a worker counts on a lease that has run out", "partition/pass.go",
-			`deadline := clock.proven(local).Add(m.opts.LeaseDuration - m.opts.Margin)`,
-			`deadline := clock.proven(local).Add(2 * m.opts.LeaseDuration)`,
+			`deadline: clock.proven(local).Add(m.opts.LeaseDuration - m.opts.Margin)`,
+			`deadline: clock.proven(local).Add(2 * m.opts.LeaseDuration)`,
 		},
 		{
 			"lease-loss-ignored", "a reader does not learn that the lease is lost", "partition/tenure.go",
@@ -36,8 +36,8 @@ func fleetDefects() []defect {
 		},
 		{
 			"lease-without-condition", "a partition's row is written whatever its version", "partition/tablelease/tablelease.go",
-			`row, storage.ETag(lease.Version))`,
-			`row, storage.AnyETag)`,
+			`ETag: storage.ETag(lease.Version)}`,
+			`ETag: storage.AnyETag}`,
 		},
 		{
 			"row-before-start-message", "a client writes the status row before the start message", "taskhub/start.go",

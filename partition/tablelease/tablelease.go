@@ -54,13 +54,49 @@ func (s *Store) List(ctx context.Context) (partition.Listing, error) {
 	return listing, nil
 }
 
-// Replace implements partition.Store. Columns that are empty vanish from the row.
-func (s *Store) Replace(ctx context.Context, lease partition.Lease) (bool, error) {
-	if lease.Version == "" {
-		// The table would take it for an unconditional write.
-		return false, fmt.Errorf("write partition %s: the lease was not read from a store", lease.ID)
+// Replace implements partition.Store. Columns that are empty vanish from the rows. Several rows are
+// written by one transaction, which is sent once.
+func (s *Store) Replace(ctx context.Context, leases ...partition.Lease) ([]string, error) {
+	operations := make([]storage.Operation, len(leases))
+	for i, lease := range leases {
+		if lease.Version == "" {
+			// The table would take it for an unconditional write.
+			return nil, fmt.Errorf("write partition %s: the lease was not read from a store", lease.ID)
+		}
+		operations[i] = storage.Operation{Action: storage.Replace, Row: rowOf(lease), ETag: storage.ETag(lease.Version)}
 	}
-	row := storage.Row{RowKey: lease.ID, Values: wire.EncodePartition(wire.Partition{
+	etags, err := s.replace(ctx, operations)
+	switch {
+	case errors.Is(err, storage.ErrPrecondition), errors.Is(err, storage.ErrNotFound):
+		// Also when an earlier try of the same request met its own change: the caller reads again.
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("write %s: %w", partitions(leases), err)
+	}
+	versions := make([]string, len(etags))
+	for i, etag := range etags {
+		versions[i] = string(etag)
+	}
+	return versions, nil
+}
+
+func (s *Store) replace(ctx context.Context, operations []storage.Operation) ([]storage.ETag, error) {
+	if len(operations) == 1 {
+		etag, err := s.tables.Replace(ctx, s.table, operations[0].Row, operations[0].ETag)
+		return []storage.ETag{etag}, err
+	}
+	return s.tables.Transact(ctx, s.table, operations, true)
+}
+
+func partitions(leases []partition.Lease) string {
+	if len(leases) == 1 {
+		return "partition " + leases[0].ID
+	}
+	return fmt.Sprintf("%d partitions", len(leases))
+}
+
+func rowOf(lease partition.Lease) storage.Row {
+	return storage.Row{RowKey: lease.ID, Values: wire.EncodePartition(wire.Partition{
 		ID:           lease.ID,
 		CurrentOwner: lease.CurrentOwner,
 		NextOwner:    lease.NextOwner,
@@ -69,15 +105,6 @@ func (s *Store) Replace(ctx context.Context, lease partition.Lease) (bool, error
 		ExpiresAt:    lease.ExpiresAt,
 		Draining:     lease.Draining,
 	})}
-	_, err := s.tables.Replace(ctx, s.table, row, storage.ETag(lease.Version))
-	switch {
-	case errors.Is(err, storage.ErrPrecondition), errors.Is(err, storage.ErrNotFound):
-		// Also when an earlier try of the same request met its own change: the caller reads again.
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("write partition %s: %w", lease.ID, err)
-	}
-	return true, nil
 }
 
 func leaseOf(p wire.Partition, row storage.Row) partition.Lease {

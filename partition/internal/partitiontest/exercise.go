@@ -35,6 +35,7 @@ func Exercise(t *testing.T, open func(t *testing.T) Hub) {
 		{"replace of a changed row loses", (*exercise).conflict},
 		{"replace of a missing row loses", (*exercise).missing},
 		{"replace of a row that was never read is refused", (*exercise).unread},
+		{"rows are replaced together or not at all", (*exercise).together},
 		{"of many writers one wins", (*exercise).race},
 		{"an ended context is an error", (*exercise).ended},
 	} {
@@ -80,13 +81,19 @@ func (e *exercise) only() partition.Lease {
 
 func (e *exercise) replace(lease partition.Lease, want bool) {
 	e.Helper()
-	won, err := e.Store.Replace(e.Context(), lease)
+	e.replaceAll(want, lease)
+}
+
+func (e *exercise) replaceAll(want bool, leases ...partition.Lease) (versions []string) {
+	e.Helper()
+	versions, err := e.Store.Replace(e.Context(), leases...)
 	if err != nil {
 		e.Fatal(err)
 	}
-	if won != want {
-		e.Fatalf("replace of %+v: %v, want %v", lease, won, want)
+	if (versions != nil) != want || want && len(versions) != len(leases) {
+		e.Fatalf("replace of %+v: %q, want %v", leases, versions, want)
 	}
+	return versions
 }
 
 func (e *exercise) create() {
@@ -183,16 +190,51 @@ func (e *exercise) missing() {
 
 func (e *exercise) unread() {
 	e.make("q-00")
-	if won, err := e.Store.Replace(e.Context(), partition.Lease{ID: "q-00", CurrentOwner: "a"}); won || err == nil {
-		e.Errorf("replace without a version: %v, %v", won, err)
+	unread := partition.Lease{ID: "q-00", CurrentOwner: "a"}
+	for _, leases := range [][]partition.Lease{{unread}, {e.only(), unread}} {
+		if versions, err := e.Store.Replace(e.Context(), leases...); versions != nil || err == nil {
+			e.Errorf("replace without a version: %q, %v", versions, err)
+		}
 	}
+}
+
+func (e *exercise) together() {
+	e.make("q-00", "q-01", "q-02")
+	leases := e.all().Leases
+	for i := range leases {
+		leases[i] = full(leases[i])
+	}
+	versions := e.replaceAll(true, leases...)
+	for i, got := range e.all().Leases {
+		leases[i].Version, leases[i].Written = versions[i], got.Written
+		if diff := cmp.Diff(leases[i], got); diff != "" {
+			e.Errorf("row (-want +got):\n%s", diff)
+		}
+	}
+	// The versions are good for the next write.
+	leases[1].CurrentOwner = "b"
+	version := e.replaceAll(true, leases[1])[0]
+	// One row that has changed, or is gone, holds up all.
+	leases[0].CurrentOwner = "c"
+	e.replaceAll(false, leases...)
+	leases[1].Version = version
+	if err := e.Delete(e.Context(), "q-02"); err != nil {
+		e.Fatal(err)
+	}
+	e.replaceAll(false, leases...)
+	for i, want := range []string{"worker-1", "b"} {
+		if got := e.all().Leases[i].CurrentOwner; got != want {
+			e.Errorf("owner %q, want %q", got, want)
+		}
+	}
+	e.replaceAll(true, leases[:2]...)
 }
 
 func (e *exercise) race() {
 	e.make("q-00")
 	lease := e.only()
 	const writers = 8
-	won := make([]bool, writers)
+	won := make([][]string, writers)
 	var wait sync.WaitGroup
 	for i := range writers {
 		wait.Go(func() {
@@ -207,7 +249,7 @@ func (e *exercise) race() {
 	wait.Wait()
 	winners := ""
 	for i, won := range won {
-		if won {
+		if won != nil {
 			winners += string(rune('a' + i))
 		}
 	}
@@ -224,7 +266,7 @@ func (e *exercise) ended() {
 	if _, err := e.Store.List(ctx); err == nil {
 		e.Error("list succeeded")
 	}
-	if won, err := e.Store.Replace(ctx, lease); won || err == nil {
-		e.Errorf("replace: %v, %v", won, err)
+	if versions, err := e.Store.Replace(ctx, lease); versions != nil || err == nil {
+		e.Errorf("replace: %q, %v", versions, err)
 	}
 }
