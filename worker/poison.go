@@ -63,10 +63,12 @@ func (w *Worker) unreadable(ctx context.Context, h *held) {
 	h.putBack(ctx, delay)
 }
 
-// outlasted reports that the instance which the payload blob of a message is named for was purged
-// since the message was put.
+// outlasted reports that a message whose payload is missing is not needed: the instance which the
+// payload blob is named for was purged since the message was put, or has ended and the message is
+// not its start. The latter makes up for senders who stood still: they put the message after the purge.
 func (w *Worker) outlasted(ctx context.Context, h *held) bool {
-	id := wire.Look(h.Text).Target.InstanceID
+	glimpse := wire.Look(h.Text)
+	id := glimpse.Target.InstanceID
 	if id == "" {
 		return false // no engine names a message's blob so
 	}
@@ -79,7 +81,8 @@ func (w *Worker) outlasted(ctx context.Context, h *held) bool {
 	}
 	row, err := w.hub.ReadInstance(ctx, id, false)
 	if err == nil {
-		return h.InsertedOn.Add(clockTolerance).Before(row.Created)
+		return h.InsertedOn.Add(clockTolerance).Before(row.Created) ||
+			row.Status.Terminal() && glimpse.Kind != "" && glimpse.Kind != history.KindExecutionStarted
 	}
 	return errors.Is(err, storage.ErrNotFound) && sentinel == nil
 }
