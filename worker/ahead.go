@@ -204,12 +204,16 @@ func (f *flight) isItem() bool {
 }
 
 // become makes a flight that was put into the queue a work item of this worker.
+// It is nil if it was delivered to this worker meanwhile: it runs once more then, and that run answers.
 func (f *flight) become(item *held) {
 	w := f.s.r.w
 	f.s.air.Lock()
 	f.item, f.phase = item, gone
 	answer := f.answer
 	f.s.air.Unlock()
+	if item == nil {
+		return
+	}
 	item.watch(w.checkWanted(item.Content.Target))
 	if answer != nil {
 		w.items.group.Go(w.work, "worker: answer of an activity", func(ctx context.Context) {

@@ -54,12 +54,15 @@ func newKeeper(queues storage.Queues, visibility time.Duration, log *slog.Logger
 
 // take starts to hold a message that was received by a request sent at the given time. If the
 // message is held already, it has been delivered again: the older holder gets the new receipt,
-// and take returns nil.
+// and take returns nil. So it does for a message that this worker has put, if that took so long that it
+// was delivered meanwhile; the receipt of the delivery is the newer one then.
 func (k *keeper) take(received store.Received, sent time.Time) *held {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if older, ok := k.held[received.ID]; ok {
-		older.replaceReceipt(received.PopReceipt, sent)
+		if received.DequeueCount > 0 {
+			older.replaceReceipt(received.PopReceipt, sent)
+		}
 		return nil
 	}
 	received.Text = k.withoutOwed(received)

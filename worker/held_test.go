@@ -162,6 +162,18 @@ func TestHeld_SecondDelivery(t *testing.T) {
 	})
 }
 
+// A message that was put hidden for this worker, and was delivered to it before the reply was here, is
+// held under the receipt of the delivery.
+func TestHeld_DeliveredBeforeItWasTaken(t *testing.T) {
+	withHeld(t, nil, func(x *heldFixture) {
+		h := x.keeper.take(x.receive(), time.Now())
+		put := store.Received{Message: storage.Message{ID: h.ID, PopReceipt: "older"}, Queue: heldQueue}
+		if x.keeper.take(put, time.Now()) != nil || h.currentReceipt() == "older" {
+			x.t.Errorf("receipt %q", h.currentReceipt())
+		}
+	})
+}
+
 // A renewal that fails because the message was delivered to us again meanwhile does not end the
 // holding.
 func TestHeld_DeliveredDuringRenewal(t *testing.T) {

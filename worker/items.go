@@ -111,8 +111,12 @@ func (i *items) start(intake, work context.Context, h *held) {
 }
 
 // begin begins with a work item that this worker put itself and has had from the beginning; there is a
-// slot for it.
+// slot for it. It is nil if it was delivered to this worker meanwhile, and so has begun.
 func (i *items) begin(h *held) {
+	if h == nil {
+		i.slots.release()
+		return
+	}
 	i.start(i.w.intake, i.w.work, h)
 }
 
