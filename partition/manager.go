@@ -128,8 +128,8 @@ func (m *Manager) begin(ctx context.Context, id string, deadline time.Time) {
 	m.tenures[id] = t
 	m.mu.Unlock()
 	t.log.Info("partition taken")
-	m.group.Go(ctx, "partition watch "+id, func(context.Context) {
-		t.run(&m.group)
+	m.group.Go(ctx, "partition watch "+id, func(ctx context.Context) {
+		t.run(ctx, &m.group)
 		m.mu.Lock()
 		delete(m.tenures, id)
 		m.mu.Unlock()

@@ -139,12 +139,12 @@ func (t *tenure) hold() Hold {
 	return Serving
 }
 
-// run serves the partition until the tenure is over and Serve has returned.
-func (t *tenure) run(group *run.Group) {
+// run serves the partition until the tenure is over and Serve has returned. ctx is the caller's own.
+func (t *tenure) run(ctx context.Context, group *run.Group) {
 	defer t.end(errReturned)
 	for failures := 0; !t.over(); {
 		started := time.Now()
-		err := t.serve(group)
+		err := t.serve(ctx, group)
 		if t.over() {
 			t.logReturn(err)
 			return
@@ -156,7 +156,7 @@ func (t *tenure) run(group *run.Group) {
 		pause := run.Backoff(failures, 250*time.Millisecond, 15*time.Second)
 		t.log.Error("reader returned without being asked to, it is started again",
 			"error", err, "failures", failures, "pause", pause)
-		t.pause(pause)
+		t.pause(ctx, pause)
 	}
 }
 
@@ -179,7 +179,7 @@ func (t *tenure) over() bool {
 	return t.own.Err() != nil
 }
 
-func (t *tenure) pause(d time.Duration) {
+func (t *tenure) pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -187,17 +187,18 @@ func (t *tenure) pause(d time.Duration) {
 	case <-t.drain:
 	case <-t.own.Done():
 	}
+	run.Resume(ctx)
 }
 
 // serve runs Serve once and watches over it until it returns.
-func (t *tenure) serve(group *run.Group) error {
-	ctx, cut := context.WithCancelCause(t.own)
+func (t *tenure) serve(ctx context.Context, group *run.Group) error {
+	serving, cut := context.WithCancelCause(t.own)
 	defer cut(errReturned)
 	t.beat.Beat()
 	t.setCut(cut)
 	defer t.setCut(nil)
 	returned := make(chan error, 1)
-	group.Go(ctx, "partition "+t.id, func(ctx context.Context) {
+	group.Go(serving, "partition "+t.id, func(ctx context.Context) {
 		returned <- t.protect(ctx)
 	})
 	timer := time.NewTimer(t.check(time.Now()))
@@ -205,7 +206,8 @@ func (t *tenure) serve(group *run.Group) error {
 	for {
 		select {
 		case err := <-returned:
-			if cause := context.Cause(ctx); errors.Is(cause, ErrStalled) {
+			run.Resume(ctx)
+			if cause := context.Cause(serving); errors.Is(cause, ErrStalled) {
 				return cause
 			}
 			return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/turn"
 	"github.com/durafleet/durafleet/orchestration"
 )
@@ -38,6 +39,8 @@ type flight struct {
 	since  time.Time
 	cancel context.CancelCauseFunc
 	answer history.Event
+	// cause is why the run was to end early, nil if it was not.
+	cause error
 	// item is the work item that the flight has become, nil before.
 	item *held
 }
@@ -167,8 +170,8 @@ func (f *flight) begin(cancel context.CancelCauseFunc) bool {
 // ground sends a flight to the queues, where it has to wait.
 func (f *flight) ground() {
 	f.s.air.Lock()
-	if f.phase == queued || f.phase == flying {
-		f.phase, f.since = queued, time.Time{}
+	if f.phase == queued {
+		f.since = time.Time{}
 	}
 	f.s.air.Unlock()
 	f.s.signal()
@@ -177,30 +180,25 @@ func (f *flight) ground() {
 // finish delivers the result of a run to whom it belongs: to the session, or, if the activity has become
 // a work item meanwhile, to where results of work items go.
 func (f *flight) finish(ctx context.Context, answer history.Event) {
-	if context.Cause(ctx) != nil && answer.Kind() == history.KindTaskFailed && !f.isItem() {
-		f.ground() // it did not fail, it was not let finish
-		return
-	}
+	cause := context.Cause(ctx)
 	f.s.air.Lock()
 	item := f.item
-	if item == nil {
-		f.answer = answer
+	switch {
+	case item != nil:
+	case f.phase == flying && cause != nil && answer.Kind() == history.KindTaskFailed:
+		f.phase, f.since = queued, time.Time{} // it did not fail, it was not let finish
+	default:
+		f.answer, f.cause = answer, cause
 		if f.phase == flying {
 			f.phase = answered
 		}
 	}
 	f.s.air.Unlock()
 	if item != nil {
-		f.s.r.w.items.conclude(ctx, item, f.scheduled, answer)
+		f.s.r.w.items.conclude(ctx, item, f.scheduled, answer, cause)
 		return
 	}
 	f.s.signal()
-}
-
-func (f *flight) isItem() bool {
-	f.s.air.Lock()
-	defer f.s.air.Unlock()
-	return f.item != nil || f.phase == leaving
 }
 
 // become makes a flight that was put into the queue a work item of this worker.
@@ -209,7 +207,7 @@ func (f *flight) become(item *held) {
 	w := f.s.r.w
 	f.s.air.Lock()
 	f.item, f.phase = item, gone
-	answer := f.answer
+	answer, cause := f.answer, f.cause
 	f.s.air.Unlock()
 	if item == nil {
 		return
@@ -217,7 +215,7 @@ func (f *flight) become(item *held) {
 	item.watch(w.checkWanted(item.Content.Target))
 	if answer != nil {
 		w.items.group.Go(w.work, "worker: answer of an activity", func(ctx context.Context) {
-			w.items.conclude(ctx, item, f.scheduled, answer)
+			w.items.conclude(ctx, item, f.scheduled, answer, cause)
 		})
 	}
 }
@@ -283,7 +281,7 @@ func (s *session) airborne(now time.Time) (next time.Time, due bool) {
 const patienceAhead = time.Second
 
 // wait waits until there is something to do for a session that has something in the air.
-func (s *session) wait(next time.Time) {
+func (s *session) wait(ctx context.Context, next time.Time) {
 	if next.IsZero() {
 		next = time.Now().Add(time.Minute)
 	}
@@ -297,8 +295,9 @@ func (s *session) wait(next time.Time) {
 	case <-s.wake:
 	case <-timer.C:
 	case <-stopping:
-	case <-s.r.own.Done():
+	case <-ctx.Done():
 	}
+	run.Resume(ctx)
 }
 
 // signal wakes the session if it waits.

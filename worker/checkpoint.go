@@ -32,9 +32,8 @@ type stage struct {
 type plan struct {
 	// puts are the messages to send, in the order of pending.messages.
 	puts []store.Outgoing
-	// hired says which of them are work items that this worker begins with at once; there are slots for
-	// them.
-	hired []bool
+	// kept says which of them this worker works on itself, and how.
+	kept []keeping
 	// history is what goes into the history, with the sentinel.
 	history store.Commit
 	// row is the new content of the status row, nil if it is not due.
@@ -87,10 +86,10 @@ func (s *session) commit(ctx context.Context, at stage) error {
 	s.r.w.stats.turns.Add(1)
 	s.keep(p, c, committed)
 	s.r.w.heldInstances.remove(s.id)
-	s.sendOff(p, c, sent, began)
+	s.sendOff(ctx, p, c, sent, began)
 	for _, former := range c.former {
 		s.remember(former)
-		s.afterEnd(former)
+		s.afterEnd(ctx, former)
 	}
 	if at.more {
 		s.pending = &pending{in: p.in, before: s.before(&sorted{}), since: p.since, out: p.out, begun: true, suspension: p.suspension}
@@ -116,7 +115,7 @@ func (s *session) commit(ctx context.Context, at stage) error {
 	s.pending, s.done, s.guard = nil, nil, guard
 	s.discard(ctx, slices.DeleteFunc(deletes, func(h *held) bool { return h == guard }))
 	if p.out.Completed != nil {
-		s.ended(p.out)
+		s.ended(ctx, p.out)
 	}
 	return nil
 }
@@ -133,8 +132,8 @@ func (s *session) undo(ctx context.Context, sent []store.Sent) {
 
 // dismiss gives the slots back that a checkpoint was to use, and returns why it is not carried out.
 func (s *session) dismiss(c *plan, err error) error {
-	for _, hired := range c.hired {
-		if hired {
+	for _, how := range c.kept {
+		if how == begun {
 			s.r.w.items.slots.release()
 		}
 	}
@@ -142,14 +141,18 @@ func (s *session) dismiss(c *plan, err error) error {
 }
 
 // sendOff wakes those for whom messages were sent, and begins with the work that this worker keeps.
-func (s *session) sendOff(p *pending, c *plan, sent []store.Sent, began time.Time) {
+func (s *session) sendOff(ctx context.Context, p *pending, c *plan, sent []store.Sent, began time.Time) {
 	var visible []store.Sent
 	for i, m := range sent {
-		switch crew := p.crews[i]; {
-		case crew != nil && crew.wasFlying:
-			crew.become(s.r.w.keeper.take(m.Taken(), began))
-		case c.hired[i]:
+		switch c.kept[i] {
+		case flown:
+			p.crews[i].become(s.r.w.keeper.take(m.Taken(), began))
+		case begun:
 			s.r.w.items.begin(s.r.w.keeper.take(m.Taken(), began))
+		case handed:
+			s.r.w.handOver(ctx, s.r.w.keeper.take(m.Taken(), began))
+		case timed:
+			s.r.timers.keep(ctx, m.Taken())
 		default:
 			visible = append(visible, m)
 		}
@@ -158,14 +161,14 @@ func (s *session) sendOff(p *pending, c *plan, sent []store.Sent, began time.Tim
 	s.r.w.wakeAll(visible)
 }
 
-func (s *session) ended(out *turn.Outcome) {
+func (s *session) ended(ctx context.Context, out *turn.Outcome) {
 	end := out.Completed
 	attrs := []any{"instance", s.id, "orchestration", out.State.Started().Name, "status", end.Status}
 	if end.Status != history.Completed {
 		attrs = append(attrs, "reason", history.TextOr(end.Result, ""))
 	}
 	s.r.log.Info("instance ended", attrs...)
-	s.afterEnd(out.Instance().ExecutionID)
+	s.afterEnd(ctx, out.Instance().ExecutionID)
 	s.forget()
 }
 
@@ -244,7 +247,7 @@ func (s *session) layOut(c *plan, p *pending) {
 	if p.before.fresh {
 		sender.ExecutionID = p.out.Instance().ExecutionID
 	}
-	c.puts, c.hired = make([]store.Outgoing, len(p.messages)), make([]bool, len(p.messages))
+	c.puts, c.kept = make([]store.Outgoing, len(p.messages)), make([]keeping, len(p.messages))
 	for i, m := range p.messages {
 		episode := m.Episode
 		message := &wire.Message{Event: m.Event, Target: m.Target, Episode: &episode, Sender: &sender}
@@ -258,12 +261,16 @@ func (s *session) layOut(c *plan, p *pending) {
 		if !m.VisibleAt.IsZero() {
 			c.puts[i].Delay = m.VisibleAt.Sub(s.r.w.hub.Now())
 		}
-		crew := p.crews[i]
-		c.hired[i] = crew == nil && m.Activity && s.hire(m)
-		if c.hired[i] || crew != nil && crew.wasFlying {
-			lease(message)
+		c.kept[i] = s.keeps(m, p.crews[i])
+		switch c.kept[i] {
+		case left:
+			continue
+		case timed:
+			c.puts[i].Delay += timerMargin
+		default:
 			c.puts[i].Delay = s.r.w.opts.Visibility
 		}
+		lease(message)
 	}
 }
 
@@ -273,18 +280,6 @@ func lease(m *wire.Message) {
 		m.Private = &wire.Private{}
 	}
 	m.Private.Leased = true
-}
-
-// hire reports whether an activity that becomes a work item is begun here at once. There is a slot for
-// it then, which is taken.
-func (s *session) hire(m turn.Message) bool {
-	w := s.r.w
-	scheduled, _ := m.Event.(*history.TaskScheduled)
-	if w.opts.NoInline || s.r.intake.Err() != nil || scheduled == nil {
-		return false
-	}
-	_, bound := w.registry.activity(scheduled.Name)
-	return bound && w.items.slots.tryAcquire()
 }
 
 // send sends one message and wakes its reader if that is here.

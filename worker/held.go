@@ -97,7 +97,7 @@ func (h *held) currentReceipt() string {
 // request carries out one request about the message with its current receipt. It reports false
 // without a request if the message is settled.
 func (h *held) request(ctx context.Context, f func(receipt string) error) (bool, error) {
-	if !slots(h.turn).acquire(ctx) {
+	if !slots(h.turn).acquire(ctx, ctx) {
 		return false, context.Cause(ctx)
 	}
 	defer func() { <-h.turn }()

@@ -62,7 +62,7 @@ func (i *items) run(intake, work context.Context) {
 
 // poll takes as many work items as there are free slots.
 func (i *items) poll(intake, work context.Context) error {
-	if !i.lane.acquire(intake) {
+	if !i.lane.acquire(intake, intake) {
 		return nil
 	}
 	free := 1
@@ -142,7 +142,7 @@ func (i *items) handle(ctx, intake context.Context, h *held, place *seat) {
 		}
 		defer i.queued.release()
 	}
-	if intake.Err() != nil || !i.admit(intake, h, binding, place) {
+	if intake.Err() != nil || !i.admit(ctx, intake, h, binding, place) {
 		h.putBack(ctx, 0)
 		return
 	}
@@ -185,11 +185,11 @@ func scheduledIn(h *held) *history.TaskScheduled {
 
 // admit waits until the rule that work which may crash workers runs by itself, and the activity's own
 // limit, let it run. It reports false if the worker stops first.
-func (i *items) admit(intake context.Context, h *held, binding activity.Binding, place *seat) bool {
-	if h.suspect() && !i.goAlone(intake, place) {
+func (i *items) admit(ctx, intake context.Context, h *held, binding activity.Binding, place *seat) bool {
+	if h.suspect() && !i.goAlone(ctx, intake, place) {
 		return false
 	}
-	if limit := i.limitOf(binding); limit != nil && !limit.acquire(intake) {
+	if limit := i.limitOf(binding); limit != nil && !limit.acquire(ctx, intake) {
 		if h.suspect() {
 			i.w.aloneItems.release()
 		}
@@ -214,15 +214,15 @@ func (i *items) perform(ctx context.Context, h *held, scheduled *history.TaskSch
 	defer end()
 	h.watch(i.w.checkWanted(h.Content.Target))
 	result, failed := i.call(ctx, info, scheduled, binding)
-	i.conclude(ctx, h, scheduled, newAnswer(scheduled, i.w.hub.Now(), result, failed))
+	i.conclude(ctx, h, scheduled, newAnswer(scheduled, i.w.hub.Now(), result, failed), context.Cause(ctx))
 }
 
 // conclude brings the outcome of an activity to its orchestration: through memory if that is here, else
-// by a message. ctx is that of the run.
-func (i *items) conclude(ctx context.Context, h *held, scheduled *history.TaskScheduled, answer history.Event) {
+// by a message. cause is why the run was to end early, nil if it was not.
+func (i *items) conclude(ctx context.Context, h *held, scheduled *history.TaskScheduled, answer history.Event, cause error) {
 	work, done := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer done()
-	switch cause := context.Cause(ctx); {
+	switch {
 	case cause == activity.ErrStopping && answer.Kind() == history.KindTaskFailed: //nolint:errorlint // causes are set by us, unwrapped
 		h.putBack(work, 0)
 		return

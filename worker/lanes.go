@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/durafleet/durafleet/internal/run"
 )
 
 // lanes shares the slots of activities among those who want some: whoever waits is served in turn, so
@@ -99,19 +101,22 @@ func (l *lanes) release() {
 	p.start()
 }
 
-// acquire waits for a slot and reports false if ctx ends first.
-func (l *lane) acquire(ctx context.Context) bool {
-	if ctx.Err() != nil {
+// acquire waits for a slot and reports false if stop ends first. ctx is the caller's own.
+func (l *lane) acquire(ctx, stop context.Context) bool {
+	if stop.Err() != nil {
 		return false
 	}
 	granted := make(chan struct{})
 	p := l.want(func() { close(granted) })
+	if closed(granted) {
+		return true
+	}
 	select {
 	case <-granted:
-		return true
-	case <-ctx.Done():
-		return !p.leave() // it may have been granted at the same moment
+	case <-stop.Done():
 	}
+	run.Resume(ctx)
+	return !p.leave() // it may have been granted at the same moment
 }
 
 // release gives a slot back.

@@ -151,11 +151,11 @@ func (s *session) goAlone(ctx context.Context, in *sorted) (done func(), err err
 	}
 	// The slot is given up meanwhile: the others must not wait for the one that is tried.
 	s.seat.leave()
-	if !s.r.w.alone.acquire(s.r.intake) {
+	if !s.r.w.alone.acquire(ctx, s.r.intake) {
 		return done, errStopping
 	}
 	done = s.r.w.alone.release
-	if !s.seat.take(s.r.intake) {
+	if !s.seat.take(ctx, s.r.intake) {
 		return done, errStopping
 	}
 	return done, h.mark(ctx)
@@ -163,12 +163,12 @@ func (s *session) goAlone(ctx context.Context, in *sorted) (done func(), err err
 
 // goAlone waits until no other item that may be fatal runs here. Its slot is given up meanwhile: the
 // others must not wait for the one that is tried. It reports false if the worker stops first.
-func (i *items) goAlone(intake context.Context, place *seat) bool {
+func (i *items) goAlone(ctx, intake context.Context, place *seat) bool {
 	place.leave()
-	if !i.w.aloneItems.acquire(intake) {
+	if !i.w.aloneItems.acquire(ctx, intake) {
 		return false
 	}
-	if !place.take(intake) {
+	if !place.take(ctx, intake) {
 		i.w.aloneItems.release()
 		return false
 	}

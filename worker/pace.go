@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/durafleet/durafleet/internal/run"
 )
 
 const (
@@ -57,10 +59,10 @@ func (p *pace) wait(ctx context.Context, done <-chan struct{}) {
 	case <-timer.C:
 	case <-p.wake:
 		p.pause = 0
-		return
 	case <-done:
 	case <-ctx.Done():
 	}
+	run.Resume(ctx)
 	select { // a signal of the same moment counts as well
 	case <-p.wake:
 		p.pause = 0

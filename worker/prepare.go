@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -84,6 +85,10 @@ func (s *session) load(ctx context.Context, batch []*held) error {
 			return nil
 		}
 	}
+	if s.stored == nil && s.firstOfChild(batch) {
+		s.stored, s.row = &store.History{State: &history.State{}}, nil
+		return nil
+	}
 	if s.stored == nil {
 		stored, err := s.r.w.hub.LoadHistory(ctx, s.id)
 		if err != nil {
@@ -116,6 +121,25 @@ func (s *session) firstEver(start *held) bool {
 	return start.DequeueCount == 1 && rowIs(s.row, started.Instance.ExecutionID) &&
 		s.row.Status == history.Pending && s.row.HasGeneration && s.row.Generation == 0 &&
 		started.Generation != nil && *started.Generation == 0
+}
+
+// firstOfChild reports that a batch begins a child whose start nobody has had before and whose id was made
+// up for it: hardly ever does anything exist under that. Should it, the first checkpoint, which adds the
+// sentinel, is refused before anything has happened, and the start comes again.
+func (s *session) firstOfChild(batch []*held) bool {
+	var start *held
+	for _, h := range batch {
+		if started := startOf(h.Content); started != nil && started.Parent != nil && start == nil {
+			start = h
+		} else if h.deliveries() > 1 || started != nil {
+			return false
+		}
+	}
+	if start == nil || start.deliveries() > 1 {
+		return false
+	}
+	parent := startOf(start.Content).Parent.Instance.ExecutionID
+	return parent != "" && strings.HasPrefix(s.id, parent+":")
 }
 
 // readRow reads the status row; a missing one is no error.

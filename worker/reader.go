@@ -35,6 +35,7 @@ type reader struct {
 
 	mu       sync.Mutex
 	sessions map[string]*session
+	timers   *timers
 	draining bool
 	// polled is when the queue last answered.
 	polled time.Time
@@ -58,8 +59,10 @@ func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, be
 		pace: w.newPace(id), began: time.Now(),
 		sessions: map[string]*session{}, unconfirmed: map[string]bool{},
 	}
+	r.timers = newTimers(r)
 	r.intake, r.stopIntake = context.WithCancel(own)
 	defer r.stopIntake()
+	r.aside("worker: timers", r.timers.run)
 	w.items.pace.eager()
 	w.readers.add(r)
 	defer w.readers.remove(r)
@@ -99,14 +102,15 @@ func (w *Worker) belowThreshold(ctx context.Context, drain <-chan struct{}) bool
 	}
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
+	below := w.buffer.below()
 	select {
-	case <-w.buffer.below():
-		return true
+	case <-below:
 	case <-timer.C:
 	case <-drain:
 	case <-ctx.Done():
 	}
-	return false
+	run.Resume(ctx)
+	return closed(below)
 }
 
 // poll reads the queue once. The request is not cut short by a hand-over: what it brings is put
@@ -179,7 +183,15 @@ func (r *reader) accept(message store.Received, sent time.Time) {
 func (r *reader) holdBack(ctx context.Context, h *held) {
 	r.w.buffer.add(1)
 	defer r.w.buffer.add(-1)
-	if due := dueAt(h.Content.Event); run.Sleep(r.intake, due.Sub(r.w.hub.Now())) {
+	due := dueAt(h.Content.Event)
+	timer := time.NewTimer(due.Sub(r.w.hub.Now()))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.intake.Done():
+	}
+	run.Resume(ctx)
+	if r.intake.Err() == nil {
 		r.deliver(h)
 	} else {
 		h.putBack(ctx, due.Sub(r.w.hub.Now()))
@@ -217,12 +229,17 @@ func (r *reader) deliver(h *held) {
 	id := h.Content.Target.InstanceID
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.give(r.session(id), h)
+}
+
+// session returns the session of an instance. The reader is locked.
+func (r *reader) session(id string) *session {
 	s, ok := r.sessions[id]
 	if !ok {
 		s = &session{r: r, id: id, wake: make(chan struct{}, 1)}
 		r.sessions[id] = s
 	}
-	r.give(s, h)
+	return s
 }
 
 // give puts a message into a session's inbox and wakes the session. The reader is locked.

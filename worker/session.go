@@ -70,7 +70,7 @@ func (s *session) run(ctx context.Context) {
 func (s *session) next(ctx context.Context) bool {
 	s.seat.of = s.r.w.turns
 	defer s.seat.leave()
-	inTime := s.seat.take(s.r.intake)
+	inTime := s.seat.take(ctx, s.r.intake)
 	if s.r.own.Err() != nil {
 		s.giveUp(ctx, nil, context.Cause(s.r.own))
 		return false
@@ -91,7 +91,7 @@ func (s *session) next(ctx context.Context) bool {
 		}
 	default:
 		s.seat.leave()
-		s.wait(due)
+		s.wait(ctx, due)
 	}
 	if !s.busy() && s.r.w.opts.NoSessionCache {
 		s.forget()

@@ -1,23 +1,31 @@
 package worker
 
-import "context"
+import (
+	"context"
+
+	"github.com/durafleet/durafleet/internal/run"
+)
 
 // slots limits how many of something go on at once.
 type slots chan struct{}
 
 func newSlots(n int) slots { return make(slots, n) }
 
-// acquire waits for a slot and reports false if ctx ends first.
-func (s slots) acquire(ctx context.Context) bool {
-	if ctx.Err() != nil {
+// acquire waits for a slot and reports false if stop ends first. ctx is the caller's own.
+func (s slots) acquire(ctx, stop context.Context) (got bool) {
+	if stop.Err() != nil {
 		return false
+	}
+	if s.tryAcquire() {
+		return true
 	}
 	select {
 	case s <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
+		got = true
+	case <-stop.Done():
 	}
+	run.Resume(ctx)
+	return got
 }
 
 func (s slots) tryAcquire() bool {
@@ -34,16 +42,16 @@ func (s slots) release() { <-s }
 // seat is a slot that may be given up and taken again by its one user.
 type seat struct {
 	of interface {
-		acquire(ctx context.Context) bool
+		acquire(ctx, stop context.Context) bool
 		release()
 	}
 	taken bool
 }
 
-// take waits for a slot and reports false if ctx ends first.
-func (s *seat) take(ctx context.Context) bool {
+// take waits for a slot and reports false if stop ends first.
+func (s *seat) take(ctx, stop context.Context) bool {
 	if !s.taken {
-		s.taken = s.of.acquire(ctx)
+		s.taken = s.of.acquire(ctx, stop)
 	}
 	return s.taken
 }

@@ -211,8 +211,9 @@ func (s *session) endBeforeStart(ctx context.Context, in *sorted) error {
 	return nil
 }
 
-// afterEnd cancels what still runs here for an execution that has ended or was replaced.
-func (s *session) afterEnd(executionID string) {
+// afterEnd cancels what still runs or waits here for an execution that has ended or was replaced.
+func (s *session) afterEnd(ctx context.Context, executionID string) {
+	s.r.timers.cancel(ctx, s.id, executionID)
 	s.r.w.running.cancel(history.Instance{InstanceID: s.id, ExecutionID: executionID}, activity.ErrUnwanted)
 }
 

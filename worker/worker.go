@@ -113,17 +113,21 @@ func (w *Worker) Run(ctx context.Context) error {
 		taking.Go(ctx, "worker: partitions", func(ctx context.Context) { partitionsErr = w.runPartitions(ctx) })
 	}
 	if len(w.registry.activities) > 0 {
-		taking.Go(work, "worker: work items", func(work context.Context) { w.items.run(ctx, work) })
+		taking.Go(ctx, "worker: work items", func(intake context.Context) { w.items.run(intake, work) })
 	}
 	if !w.opts.NoHealthReports {
 		taking.Go(ctx, "worker: health reports", w.report)
 	}
 	<-ctx.Done()
+	run.Resume(ctx)
 	w.opts.Logger.Info("worker is stopping")
 	// The order: intake has ended with ctx; partitions drain and are handed over while activities
 	// end; only then is what was held no longer renewed.
-	patience := time.AfterFunc(w.opts.DrainTimeout, func() { w.running.cancelAll(activity.ErrStopping) })
-	defer patience.Stop()
+	keeping.Go(work, "worker: patience", func(work context.Context) {
+		if run.Sleep(work, w.opts.DrainTimeout) {
+			w.running.cancelAll(activity.ErrStopping)
+		}
+	})
 	taking.Wait()
 	w.items.group.Wait()
 	if !w.opts.NoHealthReports {

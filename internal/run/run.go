@@ -28,18 +28,29 @@ func (g *Group) Go(ctx context.Context, name string, f func(ctx context.Context)
 		})
 		return
 	}
-	enter := gate(name)
+	pass := gate(name)
 	g.wg.Go(func() {
-		enter()
-		f(ctx)
+		pass()
+		f(context.WithValue(ctx, passKey{}, pass))
 	})
 }
 
 // Gate holds goroutines back before they begin: it is called where one is started, and what it
-// returns is called by the new goroutine first. The simulation lets them in one at a time.
-type Gate func(name string) (enter func())
+// returns is called by the new goroutine first, and again whenever it has waited, see Resume. The
+// simulation lets them go on one at a time.
+type Gate func(name string) (pass func())
 
 type gateKey struct{}
+
+type passKey struct{}
+
+// Resume has to be called by a goroutine that has waited for something that may wake others, too, before
+// it does anything else. ctx is its own.
+func Resume(ctx context.Context) {
+	if pass, ok := ctx.Value(passKey{}).(func()); ok {
+		pass()
+	}
+}
 
 // WithGate returns a context whose goroutines, and theirs, begin through gate.
 func WithGate(ctx context.Context, gate Gate) context.Context {
@@ -93,10 +104,10 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return ctx.Err() == nil
 	case <-ctx.Done():
-		return false
 	}
+	Resume(ctx)
+	return ctx.Err() == nil
 }
 
 // SleepOr waits for d, for a signal on wake, or until ctx ends, whatever comes first. It reports
@@ -107,8 +118,12 @@ func SleepOr(ctx context.Context, d time.Duration, wake <-chan struct{}) (woken 
 	select {
 	case <-timer.C:
 	case <-wake:
-		return true
+		woken = true
 	case <-ctx.Done():
+	}
+	Resume(ctx)
+	if woken {
+		return true
 	}
 	select { // what comes at the same moment counts as well, whatever the first choice was
 	case <-wake:

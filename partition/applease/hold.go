@@ -52,9 +52,11 @@ func (k *keeper) run(ctx context.Context, returned <-chan error) error {
 	for {
 		select {
 		case err := <-returned:
+			run.Resume(ctx)
 			return err
 		case <-timer.C:
 		}
+		run.Resume(ctx)
 		select { // the end counts more than a renewal of the same moment
 		case err := <-returned:
 			return err
