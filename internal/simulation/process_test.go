@@ -37,8 +37,9 @@ type process struct {
 	// running says that the main goroutine has not returned.
 	running atomic.Bool
 
-	mu     sync.Mutex
-	counts map[string]uint64
+	mu         sync.Mutex
+	counts     map[string]uint64
+	goroutines int
 }
 
 var errDead = errors.New("simulation: the process is dead")
@@ -88,14 +89,25 @@ func (p *process) random(about string) float64 {
 	return float64(binary.BigEndian.Uint64(drawn[:])>>11) / (1 << 53)
 }
 
-// gate lets the goroutines of the process begin one at a time.
+// gate lets the goroutines of the process begin, and go on after they have waited, one at a time.
 func (p *process) gate(name string) func() {
 	if p.dead.Load() {
 		return func() {}
 	}
+	p.mu.Lock()
+	p.goroutines++
+	resume := fmt.Sprintf("resume %s %d", name, p.goroutines)
+	p.mu.Unlock()
 	st := &step{process: p, name: "go " + name}
 	p.world.sched.park(st)
-	return func() { <-st.answer }
+	return func() {
+		if begun := st; begun != nil {
+			st = nil
+			<-begun.answer
+			return
+		}
+		p.pass(resume)
+	}
 }
 
 // pass waits until the process is let go on.
@@ -120,8 +132,8 @@ func (p *process) request(ctx context.Context, who string, call *storage.Call, n
 	select {
 	case v = <-st.answer:
 	case <-ctx.Done():
+		p.pass(fmt.Sprint("give up ", who, call.Kind, call.Target, call.Key, st.serial)) // not beside others that wake at the same moment
 		if p.world.sched.abandon(st) {
-			p.pass(fmt.Sprint("give up ", who, call.Kind, call.Target, call.Key, call.Content)) // not beside others that wake at the same moment
 			return ambiguous(call, ctx.Err())
 		}
 		v = <-st.answer
