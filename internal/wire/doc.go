@@ -11,6 +11,6 @@
 // escaped because a queue message travels inside XML.
 //
 // Reading accepts everything .NET accepts, what 1.x versions wrote, and the optional DataContract
-// form. Two members are our own and invisible to .NET: "Durafleet" in a message and the column
-// "DurafleetProcessed" of the sentinel row.
+// form. What is our own, and invisible to .NET, begins with "Durafleet": a member of messages, the columns
+// Processed, Replaced, Started and Cost of the sentinel row, and the column Poison of the status row.
 package wire

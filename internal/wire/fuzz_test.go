@@ -184,6 +184,7 @@ func FuzzDecodeSentinel(f *testing.F) {
 		s, err := wire.DecodeSentinel(wire.Columns{
 			"ExecutionId": execution, "IsCheckpointComplete": complete,
 			"CheckpointCompletedTimestamp": time.Unix(seconds, 0), "DurafleetProcessed": processed,
+			"DurafleetCost": int32(seconds),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -227,7 +228,7 @@ func FuzzDecodeRows(f *testing.F) {
 	f.Add(6, "IsDraining", "[", int64(0))
 	f.Add(0, "DurafleetPoison", `{"ids":["a"],"reason":"r","moved":"2026-01-02T03:04:05Z"}`, int64(0))
 	columns := append(wire.InstanceColumns(true), "CurrentOwner", "NextOwner", "OwnedSince", "LastRenewal", "ExpiresAt", "IsDraining",
-		"IsCheckpointComplete", "CheckpointCompletedTimestamp", "DurafleetProcessed", "DurafleetReplaced", "EventType", "EventId", "_Timestamp", "IsPlayed")
+		"IsCheckpointComplete", "CheckpointCompletedTimestamp", "DurafleetProcessed", "DurafleetReplaced", "DurafleetCost", "EventType", "EventId", "_Timestamp", "IsPlayed")
 	f.Fuzz(func(t *testing.T, kind int, column, text string, number int64) {
 		kind &= 0xFF
 		c := wire.Columns{}

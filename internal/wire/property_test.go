@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"encoding/xml"
+	"math"
 	"strings"
 	"testing"
 
@@ -71,6 +72,7 @@ func TestSentinelRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "dated") {
 			want.Started = anyTime().Draw(t, "started")
 		}
+		want.Cost = rapid.Int64Range(0, math.MaxInt32).Draw(t, "cost")
 		if len(want.Processed) == 0 {
 			want.Processed = nil
 		}

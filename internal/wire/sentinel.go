@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/base64"
+	"math"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ const (
 
 	replacedColumn = "DurafleetReplaced"
 	startedColumn  = "DurafleetStarted"
+	costColumn     = "DurafleetCost"
 	separator      = "\n"
 	// processedWidth is the length of 16 bytes in unpadded Base64.
 	processedWidth = 22
@@ -40,6 +42,9 @@ type Sentinel struct {
 	// Started is when the service put the start that the instance lives from into its queue, zero if
 	// that is not known. .NET neither reads nor keeps it up.
 	Started time.Time
+	// Cost is how many storage requests the instance has taken, as far as its workers were ours; 0 if
+	// that is not known. .NET neither reads nor keeps it up.
+	Cost int64
 }
 
 // EncodeSentinel returns the columns of a sentinel row. The private lists are written even when
@@ -53,6 +58,9 @@ func EncodeSentinel(s Sentinel) Columns {
 	}
 	if !s.Started.IsZero() {
 		c[startedColumn] = TableTime(s.Started)
+	}
+	if s.Cost > 0 {
+		c[costColumn] = int32(min(s.Cost, math.MaxInt32))
 	}
 	if s.Complete {
 		c["CheckpointCompletedTimestamp"] = TableTime(s.CompletedAt)
@@ -73,6 +81,9 @@ func DecodeSentinel(c Columns) (Sentinel, error) {
 		return Sentinel{}, r.err
 	}
 	s.Started, _ = c[startedColumn].(time.Time)
+	if cost, _ := c[costColumn].(int32); cost > 0 {
+		s.Cost = int64(cost)
+	}
 	text, _ := c[processedColumn].(string)
 	s.Processed = decodeProcessed(text)
 	if text, _ := c[replacedColumn].(string); text != "" {

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -21,11 +22,11 @@ func TestSentinel(t *testing.T) {
 	}
 	c = wire.EncodeSentinel(wire.Sentinel{
 		ExecutionID: "e", Complete: true, CompletedAt: created, Processed: []string{activityID, "junk"},
-		Replaced: []string{"a", "b"},
+		Replaced: []string{"a", "b"}, Cost: 12,
 	})
 	want = wire.Columns{
 		"ExecutionId": "e", "IsCheckpointComplete": true, "CheckpointCompletedTimestamp": created,
-		"DurafleetProcessed": "eh8MUmweTw6bey1qjJ4fMA", "DurafleetReplaced": "a\nb",
+		"DurafleetProcessed": "eh8MUmweTw6bey1qjJ4fMA", "DurafleetReplaced": "a\nb", "DurafleetCost": int32(12),
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("complete checkpoint (-want +got):\n%s", diff)
@@ -73,6 +74,22 @@ func TestSentinel_Replaced(t *testing.T) {
 	for _, bad := range []any{"", int32(3), nil} {
 		s, err := wire.DecodeSentinel(wire.Columns{"ExecutionId": "e", "DurafleetReplaced": bad})
 		if err != nil || s.Replaced != nil {
+			t.Errorf("%v: got %v, error %v", bad, s, err)
+		}
+	}
+}
+
+// What an instance has cost stays within its column, and is not known where it makes no sense.
+func TestSentinel_Cost(t *testing.T) {
+	t.Parallel()
+	for cost, want := range map[int64]any{-1: nil, 0: nil, 1: int32(1), math.MaxInt64: int32(math.MaxInt32)} {
+		if got := wire.EncodeSentinel(wire.Sentinel{Cost: cost})["DurafleetCost"]; got != want {
+			t.Errorf("%d is stored as %v, want %v", cost, got, want)
+		}
+	}
+	for _, bad := range []any{int32(-3), int32(0), int64(3), "3", nil} {
+		s, err := wire.DecodeSentinel(wire.Columns{"ExecutionId": "e", "DurafleetCost": bad})
+		if err != nil || s.Cost != 0 || s.ExecutionID != "e" {
 			t.Errorf("%v: got %v, error %v", bad, s, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -100,11 +101,40 @@ func (w *watchedTransport) Do(request *http.Request) (*http.Response, error) {
 		return nil, err // not sent, so nothing is unclear
 	}
 	if c.again() && w.meter != nil {
-		w.meter.Add(storage.Retry, 1)
+		w.meter.Repeat(request.Context())
 	}
 	response, err := w.next.Do(request)
 	c.note(response, err)
+	if w.meter != nil {
+		w.meter.Carry(request.Context(), c.op, max(0, request.ContentLength), 0)
+		if err == nil && response.Body != nil && response.Body != http.NoBody {
+			response.Body = &meteredBody{ReadCloser: response.Body, call: c, meter: w.meter, ctx: request.Context()}
+		}
+	}
 	return response, err
+}
+
+// meteredBody counts what is read of an answer.
+type meteredBody struct {
+	io.ReadCloser
+	call  *call
+	meter *storage.Meter
+	ctx   context.Context //nolint:containedctx // that of the request, which says what it is for
+	read  int64
+}
+
+// Read implements io.Reader.
+func (b *meteredBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.read += int64(n)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *meteredBody) Close() error {
+	b.meter.Carry(b.ctx, b.call.op, 0, b.read)
+	b.read = 0
+	return b.ReadCloser.Close()
 }
 
 // again notes that a try is sent and reports whether it repeats another. One that follows a

@@ -3,6 +3,7 @@ package azure_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -262,6 +263,41 @@ func TestOutcome_Retries(t *testing.T) {
 				t.Errorf("%d repetitions, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// What goes over the wire is counted, under what the request is for.
+func TestMeter_Bytes(t *testing.T) {
+	t.Parallel()
+	meter := &storage.Meter{}
+	const answer = "<?xml version=\"1.0\"?><QueueMessagesList/>"
+	var sent int64
+	silent := transport(func(request *http.Request) (*http.Response, error) {
+		sent += max(0, request.ContentLength)
+		return &http.Response{
+			StatusCode: http.StatusOK, Request: request, Header: http.Header{}, ContentLength: -1,
+			Body: io.NopCloser(strings.NewReader(answer)),
+		}, nil
+	})
+	account := emulated(t, &azure.Options{Transport: silent, Meter: meter})
+	ctx := storage.WithCause(t.Context(), storage.CauseReceive)
+	if _, err := account.Queues.Get(ctx, "queue", 1, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = account.Queues.Put(ctx, "queue", "hello", 0) // its answer makes no sense
+	if sent == 0 {
+		t.Error("the put has no body")
+	}
+	var total storage.Usage
+	for _, e := range meter.Entries() {
+		if e.Cause != storage.CauseReceive || e.Requests != 0 {
+			t.Errorf("counted %+v", e)
+		}
+		total.Sent += e.Sent
+		total.Received += e.Received
+	}
+	if want := (storage.Usage{Sent: sent, Received: 2 * int64(len(answer))}); total != want {
+		t.Errorf("counted %+v, want %+v", total, want)
 	}
 }
 

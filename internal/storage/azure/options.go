@@ -13,7 +13,8 @@ import (
 
 // Options configures the access to an account. The zero value of every field means its default.
 type Options struct {
-	// Meter counts, under storage.Retry, the requests that were sent again. Default: none.
+	// Meter counts the bytes of requests and answers and, under storage.Retry, the requests that were
+	// sent again. Default: none.
 	Meter *storage.Meter
 	// Transport sends the requests. Default: NewTransport.
 	Transport policy.Transporter
