@@ -50,6 +50,7 @@ func (c *Client) Get(ctx context.Context, id string, options ...GetOption) (*Sta
 }
 
 func (c *Client) get(ctx context.Context, id string, payloads bool) (*Status, error) {
+	ctx = storage.WithCause(ctx, storage.CauseRead)
 	row, err := c.read(ctx, id, payloads)
 	if err != nil {
 		return nil, err
@@ -84,6 +85,7 @@ func (NoPayloads) applyGet(o *getOptions) { o.noPayloads = true }
 // History returns the history of the instance's current execution, oldest event first. It is
 // empty if the instance has not begun. An unknown instance is a *NotFoundError.
 func (c *Client) History(ctx context.Context, id string) ([]history.Event, error) {
+	ctx = storage.WithCause(ctx, storage.CauseRead)
 	if err := checkID(id); err != nil {
 		return nil, fmt.Errorf("get history: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/payload"
+	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/orchestration"
 )
@@ -84,6 +85,7 @@ func (c *Client) header() history.Header {
 
 // command sends an event to whatever execution of the instance is current.
 func (c *Client) command(ctx context.Context, id string, event history.Event, options []CommandOption) error {
+	ctx = storage.WithCause(ctx, storage.CauseCommand)
 	var o commandOptions
 	for _, option := range options {
 		option.applyCommand(&o)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/internal/diagnosis"
+	"github.com/durafleet/durafleet/internal/storage"
 )
 
 // Diagnosis says how an instance is, what it waits for, and what is wrong with it.
@@ -68,6 +69,7 @@ const (
 // Messages that workers hold, that were put back or that are not due yet cannot be seen in a queue.
 // What cannot be concluded for sure because of them is a finding that is Likely, or none.
 func (c *Client) Diagnose(ctx context.Context, id string) (*Diagnosis, error) {
+	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	if err := checkID(id); err != nil {
 		return nil, fmt.Errorf("diagnose: %w", err)
 	}

@@ -48,6 +48,7 @@ func (d *HubDiagnosis) Problems() int { return problems(d.Findings) }
 // to nobody, and the instances that have not ended, each as Diagnose does. It changes nothing. A nil
 // opts means all defaults.
 func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*HubDiagnosis, error) {
+	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	if opts == nil {
 		opts = &DoctorOptions{}
 	}

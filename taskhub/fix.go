@@ -32,6 +32,7 @@ var (
 // to it, if it is a Durafleet worker of this version and has the code; others ignore the request.
 // Fixing twice does no harm.
 func (c *Client) Fix(ctx context.Context, f *Finding) (done string, err error) {
+	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	if !f.Fixable {
 		return "", fmt.Errorf("fix %s: %w", f.Code, ErrNotFixable)
 	}

@@ -99,6 +99,7 @@ type WaitingName struct {
 // what its workers report. It changes nothing. It takes two requests for each queue and for each
 // worker that reports.
 func (h *Hub) Health(ctx context.Context) (*HubHealth, error) {
+	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	facts, err := h.facts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read health of task hub %s: %w", h.Name(), explain(err))

@@ -116,7 +116,7 @@ func connect(account Account) (*reached, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.ports = storage.WithHook(ports, r.meter.Hook)
+	r.ports = storage.WithHook(ports, r.meter.Tallying)
 	if own, ok := account.(portsAccount); ok {
 		r.environment = own.environment
 	}
@@ -137,6 +137,7 @@ func reach(account Account, name string) (*reached, error) {
 }
 
 func (r *reached) find(ctx context.Context, o Options) (*Hub, error) {
+	ctx = storage.WithCause(ctx, storage.CauseOpen)
 	count, err := store.PartitionCount(ctx, r.ports, r.names)
 	if err != nil {
 		return nil, err
@@ -148,6 +149,7 @@ func (r *reached) find(ctx context.Context, o Options) (*Hub, error) {
 }
 
 func (r *reached) create(ctx context.Context, o Options) (*Hub, error) {
+	ctx = storage.WithCause(ctx, storage.CauseOpen)
 	hub, err := r.find(ctx, o)
 	if errors.Is(err, ErrHubNotFound) {
 		hub, err = r.hub(cmp.Or(o.Partitions, defaultPartitions), o), nil
@@ -203,7 +205,9 @@ func (h *Hub) Requests() map[string]int64 {
 // Delete deletes the hub with everything in it. Parts that do not exist are no error, so it may be
 // repeated. The container of the app lease stays behind while a worker holds the lease. A hub may
 // be created again under the name, which takes the service about half a minute to permit.
-func (h *Hub) Delete(ctx context.Context) error { return explain(h.store.Delete(ctx)) }
+func (h *Hub) Delete(ctx context.Context) error {
+	return explain(h.store.Delete(storage.WithCause(ctx, storage.CauseOpen)))
+}
 
 // Store returns the hub's storage for the engine's own packages.
 func (h *Hub) Store() *store.Hub { return h.store }

@@ -112,6 +112,7 @@ type PoisonPage struct {
 
 // ListPoison returns one page of the poison messages that a query selects.
 func (c *Client) ListPoison(ctx context.Context, q PoisonQuery) (*PoisonPage, error) {
+	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	if q.PageSize < 0 || q.PageSize > storage.MaxPage {
 		return nil, fmt.Errorf("list poison messages: %w", &ArgumentError{
 			Argument: "page size", Value: strconv.Itoa(q.PageSize),
@@ -201,6 +202,7 @@ func (c *Client) AllPoison(ctx context.Context, q PoisonQuery) iter.Seq2[*Poison
 
 // PoisonCount returns how many poison messages the hub holds.
 func (c *Client) PoisonCount(ctx context.Context) (int, error) {
+	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	ids, err := c.store.PoisonIDs(ctx)
 	return len(ids), err
 }
@@ -208,6 +210,7 @@ func (c *Client) PoisonCount(ctx context.Context) (int, error) {
 // GetPoison returns a poison message. An unknown one is a *PoisonNotFoundError, one whose record is
 // damaged is ErrPoisonUnreadable.
 func (c *Client) GetPoison(ctx context.Context, id string) (*PoisonMessage, error) {
+	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	p, err := c.readPoison(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("get poison message: %w", err)
@@ -238,6 +241,7 @@ func (c *Client) readPoison(ctx context.Context, id string) (*wire.Poison, error
 // An activity of which the orchestration was told that it failed runs again, but its result comes
 // too late to matter. Errors are those of GetPoison.
 func (c *Client) RetryPoison(ctx context.Context, id string) error {
+	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	p, err := c.readPoison(ctx, id)
 	if err == nil {
 		err = c.store.Requeue(ctx, p)
@@ -253,6 +257,7 @@ func (c *Client) RetryPoison(ctx context.Context, id string) error {
 // well; its payload stays until its instance is purged. An unknown message is a
 // *PoisonNotFoundError.
 func (c *Client) DropPoison(ctx context.Context, id string) error {
+	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	if err := c.dropPoison(ctx, id); err != nil {
 		return fmt.Errorf("drop poison message: %w", explain(err))
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/durafleet/durafleet/internal/storage"
 )
 
 // PurgeOption adjusts Purge. It is Force.
@@ -20,6 +22,7 @@ func (Force) applyPurge(o *purgeOptions) { o.force = true }
 // started stay. An unknown instance is a *NotFoundError; one that has not ended is a *LiveError,
 // and nothing is removed, unless forced. A purge that was cut off can be repeated.
 func (c *Client) Purge(ctx context.Context, id string, options ...PurgeOption) error {
+	ctx = storage.WithCause(ctx, storage.CausePurge)
 	var o purgeOptions
 	for _, option := range options {
 		option.applyPurge(&o)

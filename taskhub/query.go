@@ -63,6 +63,7 @@ func (q Query) check() error {
 
 // List returns one page of the instances that a query selects. Entities are no instances here.
 func (c *Client) List(ctx context.Context, q Query) (*Page, error) {
+	ctx = storage.WithCause(ctx, storage.CauseRead)
 	if err := q.check(); err != nil {
 		return nil, fmt.Errorf("list instances: %w", err)
 	}

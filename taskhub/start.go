@@ -64,6 +64,7 @@ type starter struct {
 }
 
 func (c *Client) start(ctx context.Context, name string, input any, options []StartOption) (handle, error) {
+	ctx = storage.WithCause(ctx, storage.CauseStart)
 	s, err := c.newStarter(name, input, options)
 	if err != nil {
 		return handle{}, fmt.Errorf("start %q: %w", shown(name), err)

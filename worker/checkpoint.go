@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/turn"
 	"github.com/durafleet/durafleet/internal/wire"
@@ -60,26 +61,29 @@ func (s *session) commit(ctx context.Context, at stage) error {
 	// The version of the row has to be from before the turn is stored, or a later turn of another
 	// worker could be written over. A child's first turn finds no row.
 	if c.row != nil && s.row == nil && (c.row.Start == nil || p.before.executionID != "") {
-		if err := s.readRow(ctx); err != nil {
+		if err := s.readRow(storage.WithCause(ctx, storage.CauseRow)); err != nil {
 			return s.dismiss(c, err)
 		}
 	}
-	guard, err := s.keepGuard(ctx, p, at)
+	sending := storage.WithCause(ctx, storage.CauseMessage)
+	guard, err := s.keepGuard(sending, p, at)
 	if err != nil {
 		return s.dismiss(c, err)
 	}
+	deletes := s.toDelete(c, at, guard)
 	// 1. Messages. None of them is in the history yet, so on a failure all can be taken back.
 	began := time.Now()
-	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
+	sent, err := s.r.w.hub.SendAll(sending, c.puts)
 	if err != nil {
-		s.undo(ctx, sent)
+		s.undo(sending, sent)
 		return s.dismiss(c, err)
 	}
 	// 2. History. If it was surely not stored, nothing of the turn has happened.
+	c.history.Cost = s.costOfRest(p, c, deletes)
 	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 	if err != nil {
 		if errors.Is(err, store.ErrUnstored) {
-			s.undo(ctx, sent)
+			s.undo(sending, sent)
 		}
 		return s.dismiss(c, err)
 	}
@@ -108,16 +112,25 @@ func (s *session) commit(ctx context.Context, at stage) error {
 	if err := s.r.w.hub.DeletePayloads(ctx, c.orphans); err != nil {
 		s.r.log.Warn("payloads of a replaced execution not deleted; a purge removes them", "instance", s.id, "error", err)
 	}
-	deletes := slices.Concat(c.deletes, s.done)
-	if s.guard != nil && !slices.Contains(deletes, s.guard) {
-		deletes = append(deletes, s.guard)
-	}
 	s.pending, s.done, s.guard = nil, nil, guard
-	s.discard(ctx, slices.DeleteFunc(deletes, func(h *held) bool { return h == guard }))
+	s.discard(ctx, deletes)
 	if p.out.Completed != nil {
 		s.ended(ctx, p.out)
 	}
 	return nil
+}
+
+// toDelete returns the messages that nothing needs any more once a checkpoint is carried out. guard is
+// the one that is to stay, nil for none.
+func (s *session) toDelete(c *plan, at stage, guard *held) []*held {
+	if at.more {
+		return nil // all stay
+	}
+	deletes := slices.Concat(c.deletes, s.done)
+	if s.guard != nil && !slices.Contains(deletes, s.guard) {
+		deletes = append(deletes, s.guard)
+	}
+	return slices.DeleteFunc(deletes, func(h *held) bool { return h == guard })
 }
 
 // undo takes back what was sent for a turn that did not happen. That is safe for somebody who has
@@ -232,11 +245,13 @@ func (s *session) keep(p *pending, c *plan, committed store.Committed) {
 		payloads.Blobs = append(s.stored.Blobs, payloads.Blobs...)
 		payloads.InputURL = cmp.Or(payloads.InputURL, s.stored.InputURL)
 	}
+	s.noted(p, committed)
 	s.exec = p.out.Execution
 	s.stored = &store.History{
 		State: p.out.State, ExecutionID: c.history.ExecutionID, Rows: c.history.FirstRow + len(c.history.Events),
 		ETag: committed.ETag, Complete: !c.history.Open, Payloads: payloads,
 		Processed: c.history.Processed, Replaced: c.history.Replaced, Started: c.history.Started,
+		Cost: committed.Cost,
 	}
 }
 

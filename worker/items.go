@@ -72,7 +72,7 @@ func (i *items) poll(intake, work context.Context) error {
 	// The request is not cut short by a stop: what it brings is put back.
 	ctx, cancel := context.WithTimeout(work, getTimeout)
 	sent := time.Now()
-	received, _, err := i.w.hub.Receive(ctx, i.w.hub.Names.WorkItemQueue(), free, i.w.opts.Visibility)
+	received, _, err := i.w.hub.Receive(storage.WithCause(ctx, storage.CauseReceive), i.w.hub.Names.WorkItemQueue(), free, i.w.opts.Visibility)
 	cancel()
 	for range free - len(received) {
 		i.slots.release()

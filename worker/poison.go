@@ -117,6 +117,7 @@ func (i *items) condemn(ctx context.Context, h *held, scheduled *history.TaskSch
 // deleted. Cut off in between, all of it is done again: the record is made once, of two answers the
 // first counts, and a mark names a record once.
 func (w *Worker) quarantine(ctx context.Context, h *held, reason error, answer *wire.Message) {
+	ctx = storage.WithCause(ctx, storage.CausePoison)
 	p := w.recordOf(h, reason)
 	p.Answered = answer != nil
 	err := w.hub.PutPoison(ctx, p)

@@ -18,6 +18,7 @@ func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
 	if len(batch) == 0 {
 		return &sorted{}, nil
 	}
+	ctx = storage.WithCause(ctx, storage.CauseLoad)
 	cached := s.stored != nil
 	if err := s.load(ctx, batch); err != nil {
 		return nil, err

@@ -54,6 +54,7 @@ const getTimeout = 30 * time.Second
 // serve reads a partition's queue until the lease is lost or to be handed over; it is the Serve
 // of the partition manager.
 func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, beat *partition.Heartbeat) error {
+	own = storage.WithCause(own, storage.CauseSettle)
 	r := &reader{
 		w: w, queue: id, log: w.opts.Logger.With("partition", id), own: own,
 		pace: w.newPace(id), began: time.Now(),
@@ -116,7 +117,7 @@ func (w *Worker) belowThreshold(ctx context.Context, drain <-chan struct{}) bool
 // poll reads the queue once. The request is not cut short by a hand-over: what it brings is put
 // back.
 func (r *reader) poll(drain <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(r.own, getTimeout)
+	ctx, cancel := context.WithTimeout(storage.WithCause(r.own, storage.CauseReceive), getTimeout)
 	defer cancel()
 	sent := time.Now()
 	received, _, err := r.w.hub.Receive(ctx, r.queue, storage.MaxMessagesPerGet, r.w.opts.Visibility)

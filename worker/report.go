@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/taskhub"
 )
@@ -27,7 +28,7 @@ func (w *Worker) report(ctx context.Context) {
 }
 
 func (w *Worker) putReport(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	ctx, cancel := context.WithTimeout(storage.WithCause(ctx, storage.CauseReport), reportTimeout)
 	defer cancel()
 	if err := w.hub.PutReport(ctx, reportOf(w.Health())); err != nil {
 		w.opts.Logger.Debug("health report not stored", "error", err)
@@ -37,7 +38,7 @@ func (w *Worker) putReport(ctx context.Context) {
 // withdrawReport removes the report of a worker that stops: one that is left speaks of a worker
 // that has died.
 func (w *Worker) withdrawReport(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	ctx, cancel := context.WithTimeout(storage.WithCause(ctx, storage.CauseReport), reportTimeout)
 	defer cancel()
 	if err := w.hub.DeleteReport(ctx, w.opts.WorkerID); err != nil {
 		w.opts.Logger.Debug("health report not removed", "error", err)

@@ -127,6 +127,7 @@ const maxRowAttempts = 5
 // was stored, or that there was none. A row that names another execution belongs to a newer start
 // and is left alone; so are one that was purged, and one that shows a later turn.
 func (s *session) writeRow(ctx context.Context, update wire.InstanceUpdate, previous string) error {
+	ctx = storage.WithCause(ctx, storage.CauseRow)
 	if err := s.r.w.hub.PlaceLarge(ctx, s.id, &update); err != nil {
 		return err
 	}
@@ -246,6 +247,7 @@ func (s *session) noteRow(update wire.InstanceUpdate, etag storage.ETag) {
 // repair brings the status row into line with the stored history, if it is about the same
 // execution or missing: a checkpoint may have been cut off between the two.
 func (s *session) repair(ctx context.Context) error {
+	ctx = storage.WithCause(ctx, storage.CauseRow)
 	if err := s.readRow(ctx); err != nil {
 		return err
 	}

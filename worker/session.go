@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/turn"
 	"github.com/durafleet/durafleet/internal/wire"
@@ -39,6 +41,9 @@ type session struct {
 	replaced map[string]bool
 	// seat is the slot in which the session works.
 	seat seat
+	// spent is how many storage requests the instance has taken here beyond what is noted in its history;
+	// see cost.go.
+	spent atomic.Int64
 
 	// pending is what has been computed and is not stored yet, nil if all is.
 	pending *pending
@@ -62,6 +67,7 @@ type session struct {
 // run works until the inbox is empty and nothing is in the air, or the partition is handed over.
 func (s *session) run(ctx context.Context) {
 	defer s.rest()
+	ctx = storage.WithTally(storage.WithCause(ctx, storage.CauseTurn), &s.spent)
 	for s.next(ctx) {
 	}
 }
@@ -246,6 +252,7 @@ func maxDeliveries(batch []*held) int {
 // release makes a message visible again after delay. A result that came here without a message is sent
 // to whoever is to have it.
 func (s *session) release(ctx context.Context, h *held, delay time.Duration) {
+	ctx = storage.WithCause(ctx, storage.CauseSettle)
 	s.r.w.uncount(h)
 	if h.answers {
 		s.r.w.items.group.Go(s.r.w.work, "worker: answer of an activity", func(ctx context.Context) { s.r.w.items.tell(ctx, h) })
@@ -269,6 +276,7 @@ const parallel = 16
 
 // discard deletes messages whose effect is stored or that never can have one.
 func (s *session) discard(ctx context.Context, batch []*held) {
+	ctx = storage.WithCause(ctx, storage.CauseSettle)
 	run.Each(ctx, "worker: delete messages", len(batch), parallel, func(ctx context.Context, i int) {
 		deleted := batch[i].remove(ctx)
 		s.r.w.uncount(batch[i])

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 )
 
@@ -168,8 +169,22 @@ func (t *timers) giveBack(ctx context.Context, timer *keptTimer) {
 	}
 }
 
+// kept returns how many timers of an execution are kept.
+func (t *timers) kept(id, execution string) int64 {
+	t.r.mu.Lock()
+	defer t.r.mu.Unlock()
+	var n int64
+	for _, timer := range t.of[id] {
+		if sameID(timer.message.Content.Target.ExecutionID, execution) {
+			n++
+		}
+	}
+	return n
+}
+
 // cancel deletes the messages of the timers of an execution that is over.
 func (t *timers) cancel(ctx context.Context, id, execution string) {
+	ctx = storage.WithCause(ctx, storage.CauseSettle)
 	t.r.mu.Lock()
 	var over []*keptTimer
 	for _, timer := range slices.Clone(t.of[id]) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/turn"
 	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/orchestration"
@@ -168,6 +169,7 @@ func (s *session) watch(name string) (stop func() bool) {
 
 // refuseStarts tells parents that the ids of their children are taken.
 func (s *session) refuseStarts(ctx context.Context, in *sorted) error {
+	ctx = storage.WithCause(ctx, storage.CauseMessage)
 	for _, h := range in.refuse {
 		started := startOf(h.Content)
 		reason := "instance " + s.id + " is already running"
@@ -195,6 +197,7 @@ func (s *session) refuseStarts(ctx context.Context, in *sorted) error {
 
 // endBeforeStart marks an instance that was terminated before it began.
 func (s *session) endBeforeStart(ctx context.Context, in *sorted) error {
+	ctx = storage.WithCause(ctx, storage.CauseRow)
 	event, _ := in.endRow.Content.Event.(*history.ExecutionTerminated)
 	reason := history.TextOr(event.Reason, "")
 	update := wire.InstanceUpdate{Output: history.Text(wire.SafeOutput(reason))}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/internal/run"
+	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/partition"
 	"github.com/durafleet/durafleet/partition/applease"
@@ -105,9 +106,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	// Two lifetimes: intake ends when the caller says so, work when what was taken is settled.
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
+	work = storage.WithCause(work, storage.CauseActivity)
 	w.intake, w.work = ctx, work
 	var keeping, taking run.Group
-	keeping.Go(work, "worker: renewals", w.keeper.run)
+	keeping.Go(storage.WithCause(work, storage.CauseRenew), "worker: renewals", w.keeper.run)
 	var partitionsErr error
 	if len(w.registry.orchestrations) > 0 {
 		taking.Go(ctx, "worker: partitions", func(ctx context.Context) { partitionsErr = w.runPartitions(ctx) })
@@ -142,6 +144,7 @@ func (w *Worker) Run(ctx context.Context) error {
 // runPartitions takes part in the sharing of partitions for as long as this application is the
 // one that processes the hub.
 func (w *Worker) runPartitions(ctx context.Context) error {
+	ctx = storage.WithCause(ctx, storage.CauseLease)
 	if w.opts.NoAppLease {
 		return w.serveAll(ctx)
 	}

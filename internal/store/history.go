@@ -31,6 +31,8 @@ type History struct {
 	// Started is when the start that the instance lives from came into its queue, by the service's
 	// clock; zero if that is not known.
 	Started time.Time
+	// Cost is how many storage requests the instance has taken, 0 if that is not known.
+	Cost int64
 	Payloads
 }
 
@@ -59,7 +61,7 @@ func (h *Hub) LoadHistory(ctx context.Context, instanceID string) (*History, err
 		}
 		loaded.ETag, loaded.ExecutionID = rows[n-1].ETag, sentinel.ExecutionID
 		loaded.Complete, loaded.Processed, loaded.Replaced = sentinel.Complete, sentinel.Processed, sentinel.Replaced
-		loaded.Started = sentinel.Started
+		loaded.Started, loaded.Cost = sentinel.Started, sentinel.Cost
 		rows = rows[:n-1]
 	} else if n > 0 {
 		loaded.ExecutionID = wire.ExecutionOf(rows[0].Values)
@@ -154,6 +156,9 @@ type Commit struct {
 	Unsent []int32
 	// Open says that the instance has decided more than its history will show.
 	Open bool
+	// Cost is how many storage requests the instance has taken and will have taken when the checkpoint
+	// is carried out, apart from those of CommitHistory, which notes the sum.
+	Cost int64
 	// Now is the time noted on the sentinel.
 	Now time.Time
 }
@@ -162,6 +167,8 @@ type Commit struct {
 type Committed struct {
 	// ETag is the sentinel's new version.
 	ETag storage.ETag
+	// Cost is what was noted as the instance's cost.
+	Cost int64
 	Payloads
 }
 
@@ -177,6 +184,7 @@ func (h *Hub) CommitHistory(ctx context.Context, c Commit) (Committed, error) {
 	}
 	etag := c.ETag
 	batches := splitRows(rows, units(c.Events, c.Unsent))
+	c.Cost += int64(len(done.Blobs) + len(batches))
 	for i, batch := range batches {
 		etag, err = h.commitBatch(ctx, c, batch, etag, i == len(batches)-1 && !c.Open)
 		if err != nil && i == 0 && !errors.Is(err, ErrUnclear) {
@@ -187,7 +195,7 @@ func (h *Hub) CommitHistory(ctx context.Context, c Commit) (Committed, error) {
 			return done, err
 		}
 	}
-	done.ETag = etag
+	done.ETag, done.Cost = etag, c.Cost
 	return done, nil
 }
 
@@ -225,7 +233,7 @@ func (h *Hub) commitBatch(
 func sentinelRow(c Commit, last bool) storage.Row {
 	columns := wire.EncodeSentinel(wire.Sentinel{
 		ExecutionID: c.ExecutionID, Complete: last, CompletedAt: c.Now,
-		Processed: c.Processed, Replaced: c.Replaced, Started: c.Started,
+		Processed: c.Processed, Replaced: c.Replaced, Started: c.Started, Cost: c.Cost,
 	})
 	return storage.Row{PartitionKey: wire.EscapeKey(c.InstanceID), RowKey: wire.SentinelKey, Values: columns}
 }
