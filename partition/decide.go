@@ -19,6 +19,8 @@ type View struct {
 	ShuttingDown bool
 	// Duration is how long a claim or renewal lasts.
 	Duration time.Duration
+	// Doorbell is published in the rows that the worker owns.
+	Doorbell string
 	// RenewAfter is the age from which a lease is renewed. Zero renews in each pass.
 	RenewAfter time.Duration
 }
@@ -117,7 +119,7 @@ func (v View) ownStep(lease Lease) (Step, bool) {
 		// Somebody may be claiming it this moment, and what runs here has to end first.
 		return Step{}, false
 	case lease.Expired(v.Now):
-		return Step{Claim, lease.claimed(v.Worker, v.Now, v.Duration)}, true
+		return Step{Claim, v.claim(lease)}, true
 	}
 	if lease.NextOwner == v.Worker {
 		lease.NextOwner = ""
@@ -134,7 +136,13 @@ func (v View) ownStep(lease Lease) (Step, bool) {
 
 func (v View) renewal(lease Lease, draining bool) Lease {
 	lease.Draining = draining
+	lease.Doorbell = v.Doorbell
 	return lease.renewed(v.Now, v.Duration)
+}
+
+func (v View) claim(lease Lease) Lease {
+	lease.Doorbell = v.Doorbell
+	return lease.claimed(v.Worker, v.Now, v.Duration)
 }
 
 // due reports whether it is time to renew. A renewal from the future was written under another
@@ -151,7 +159,7 @@ func (v View) foreignStep(lease Lease) (Step, bool) {
 	case v.Holds[lease.ID] != None:
 		return Step{}, false
 	case free || lease.Expired(v.Now):
-		return Step{Claim, lease.claimed(v.Worker, v.Now, v.Duration)}, true
+		return Step{Claim, v.claim(lease)}, true
 	case lease.NextOwner == "" && lease.Draining:
 		// Its owner is stopping: whoever comes first takes the next turn.
 		return v.steal(lease), true

@@ -17,6 +17,9 @@ type Lease struct {
 	ExpiresAt   time.Time
 	// Draining says that the owner is emptying its memory before it releases the row.
 	Draining bool
+	// Doorbell says how others can wake the owner, for those who know how to read it; empty if they cannot.
+	// No decision depends on it.
+	Doorbell string
 	// Written is when the storage service last wrote the row, by its own clock. It is read only.
 	Written time.Time
 	// Version identifies what was read; a write is refused when the row has changed since.
@@ -81,6 +84,7 @@ func (l Lease) renewed(now time.Time, duration time.Duration) Lease {
 // released is the lease given up. NextOwner stays, as a reservation.
 func (l Lease) released() Lease {
 	l.CurrentOwner = ""
+	l.Doorbell = ""
 	l.Draining = false
 	return l
 }

@@ -32,10 +32,17 @@ type Options struct {
 	// handed over. Default 10s; at most a third of LeaseDuration.
 	AcquireInterval time.Duration
 	// SkipReads leaves the reading of the rows out of every other pass while nothing goes on: every
-	// partition is owned, nobody has reserved one or is about to give one up, and this worker has
-	// nothing to write but renewals. What another worker does is then seen up to AcquireInterval
+	// partition is owned, one of them by this worker, nobody has reserved one or is about to give one up,
+	// and this worker has nothing to write but renewals. What another worker does is then seen up to AcquireInterval
 	// later, unless it calls Wake by some means. A lease that runs out is not seen later.
 	SkipReads bool
+	// Doorbell is published in the rows of owned partitions, so that others can call Wake by some means.
+	Doorbell string
+	// OnRead, if set, is called with the rows whenever they have been read, in key order. OnWrite, if set, is
+	// called with what was written, but for renewals. Both must return quickly; OnWrite may be called
+	// concurrently.
+	OnRead  func(leases []Lease)
+	OnWrite func(step Step)
 	// Margin is how long before the lease can expire the owned context ends: time for what is under
 	// way to end, and for the clocks of peers that are ahead of the service's. Default a sixth of
 	// LeaseDuration (5s); at least 2s, at most half of LeaseDuration.
@@ -86,6 +93,12 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if full.OnChange == nil {
 		full.OnChange = func() {}
+	}
+	if full.OnRead == nil {
+		full.OnRead = func([]Lease) {}
+	}
+	if full.OnWrite == nil {
+		full.OnWrite = func(Step) {}
 	}
 	return full, full.validate()
 }

@@ -75,13 +75,14 @@ func (m *Manager) pass(ctx context.Context, shuttingDown bool) passResult {
 		m.opts.Logger.Warn("reading the partitions", "error", err)
 		return passResult{err: err}
 	}
+	m.opts.OnRead(listing.Leases)
 	p := m.decide(listing.Leases, clock, shuttingDown, true)
 	m.tellDrains(p.steps)
 	result := m.apply(ctx, p)
 	result.handover = shuttingDown
 	m.survey(&result, p)
 	result.calm = result.calm && len(listing.Unreadable) == 0
-	if m.opts.SkipReads && result.calm {
+	if m.opts.SkipReads && result.calm && result.owned > 0 {
 		m.known = &known{leases: p.written(), clock: clock}
 	}
 	return result
@@ -134,7 +135,7 @@ func (m *Manager) decide(leases []Lease, clock reading, shuttingDown, fresh bool
 	p.holds = m.holds()
 	p.steps = Decide(View{
 		Now: p.now, Worker: m.opts.WorkerID, Leases: leases, Holds: p.holds,
-		ShuttingDown: shuttingDown, Duration: m.opts.LeaseDuration, RenewAfter: m.opts.AcquireInterval / 2,
+		ShuttingDown: shuttingDown, Doorbell: m.opts.Doorbell, Duration: m.opts.LeaseDuration, RenewAfter: m.opts.AcquireInterval / 2,
 	})
 	return p
 }
@@ -326,6 +327,9 @@ func (m *Manager) write(ctx context.Context, p *passPlan, steps []Step) (bool, e
 		default:
 			log.Debug("partition's row was written", "owner", step.Lease.CurrentOwner, "next", step.Lease.NextOwner)
 			m.note(p, step.Lease.ID, versions[i])
+			if step.Kind != Renew {
+				m.opts.OnWrite(step)
+			}
 			if tenures[i] != nil {
 				tenures[i].extend(p.deadline)
 			}

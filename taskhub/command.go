@@ -102,10 +102,16 @@ func (c *Client) command(ctx context.Context, id string, event history.Event, op
 			return &NotLiveError{InstanceID: id, Status: row.Status}
 		}
 	}
-	_, err := c.store.Send(ctx, &wire.Message{
+	ring := c.hub.aboutToRing(ctx)
+	sent, err := c.store.Send(ctx, &wire.Message{
 		Event:  event,
 		Target: history.Instance{InstanceID: id},
 		Sender: &history.Instance{},
 	}, 0)
-	return explain(err)
+	if err != nil {
+		ring.drop()
+		return explain(err)
+	}
+	ring.done(sent.Queue)
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/durafleet/durafleet/internal/doorbell"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/wire"
@@ -24,6 +25,11 @@ type Options struct {
 	// Base64 makes messages go out in Base64, for a hub that is shared with engines of version 1.
 	// Both forms are always read. Default: as they are.
 	Base64 bool
+	// Doorbell makes clients of the hub wake the workers for whom they have put something into a queue, if
+	// these have a worker.Options.Doorbell: by a UDP datagram to where the partition table says. It takes one
+	// more request every 30 s at most, and only while there is something to wake them for. Nothing depends
+	// on it. Default: workers find out by themselves.
+	Doorbell bool
 }
 
 func (o *Options) withDefaults() (Options, error) {
@@ -43,6 +49,8 @@ func (o *Options) withDefaults() (Options, error) {
 type Hub struct {
 	store *store.Hub
 	meter *storage.Meter
+	// ringer is nil without Options.Doorbell.
+	ringer *doorbell.Ringer
 }
 
 // Open opens a task hub that exists and finds out how many partitions it has. A nil opts means
@@ -165,10 +173,14 @@ func (r *reached) create(ctx context.Context, o Options) (*Hub, error) {
 }
 
 func (r *reached) hub(partitions int, o Options) *Hub {
-	return &Hub{
+	hub := &Hub{
 		store: store.New(r.ports, r.names, partitions, store.Options{Base64: o.Base64, Environment: r.environment}),
 		meter: r.meter,
 	}
+	if o.Doorbell {
+		hub.ringer = hub.store.NewRinger(doorbell.Secret{}, true)
+	}
+	return hub
 }
 
 // explain adds to an error of storage which account it is about.

@@ -166,6 +166,15 @@ func (s *starter) newRow() wire.Instance {
 // written, the message is taken back; should it stay, workers drop it.
 func (s *starter) write(ctx context.Context, row wire.Instance, replaces storage.ETag) (lost bool, err error) {
 	began := s.client.store.Now().Round(0) // by the wall clock: the machine may be suspended meanwhile
+	ring := s.client.hub.aboutToRing(ctx)
+	defer func() {
+		// Not before the row is there: without it workers leave a start alone.
+		if err == nil && !lost && row.ScheduledStart == nil {
+			ring.done(s.client.store.ControlQueueOf(row.InstanceID))
+		} else {
+			ring.drop()
+		}
+	}()
 	sent, err := s.send(ctx, &row)
 	if err != nil {
 		return false, err

@@ -155,7 +155,7 @@ func (s *session) dismiss(c *plan, err error) error {
 
 // sendOff wakes those for whom messages were sent, and begins with the work that this worker keeps.
 func (s *session) sendOff(ctx context.Context, p *pending, c *plan, sent []store.Sent, began time.Time) {
-	var visible []store.Sent
+	var visible []string
 	for i, m := range sent {
 		switch c.kept[i] {
 		case flown:
@@ -167,11 +167,15 @@ func (s *session) sendOff(ctx context.Context, p *pending, c *plan, sent []store
 		case timed:
 			s.r.timers.keep(ctx, m.Taken())
 		default:
-			visible = append(visible, m)
+			if delay := c.puts[i].Delay; delay > 0 {
+				s.r.w.expect(m.Queue, delay)
+			} else {
+				visible = append(visible, m.Queue)
+			}
 		}
 	}
 	s.flights = slices.DeleteFunc(s.flights, func(f *flight) bool { return slices.Contains(p.crews, f) })
-	s.r.w.wakeAll(visible)
+	s.r.w.wake(ctx, visible)
 }
 
 func (s *session) ended(ctx context.Context, out *turn.Outcome) {
@@ -303,20 +307,6 @@ func (w *Worker) send(ctx context.Context, m *wire.Message) error {
 	if err != nil {
 		return fmt.Errorf("send message: %w", err)
 	}
-	w.wakeAll([]store.Sent{sent})
+	w.wake(ctx, []string{sent.Queue})
 	return nil
-}
-
-// wakeAll wakes the readers of the queues that messages were put into, as far as they are here.
-func (w *Worker) wakeAll(sent []store.Sent) {
-	woken := map[string]bool{}
-	for _, m := range sent {
-		if !woken[m.Queue] {
-			woken[m.Queue] = true
-			w.readers.wake(m.Queue)
-			if m.Queue == w.hub.Names.WorkItemQueue() {
-				w.items.signal()
-			}
-		}
-	}
 }

@@ -41,6 +41,8 @@ type keeper struct {
 	queues     storage.Queues
 	visibility time.Duration
 	log        *slog.Logger
+	// returned, if set, is told the queue of a message that was put back for others to take at once.
+	returned func(ctx context.Context, queue string)
 
 	mu   sync.Mutex
 	held map[string]*held
@@ -176,7 +178,7 @@ func putBackDelay(dequeueCount int) time.Duration {
 // new delivery.
 func (h *held) putBack(ctx context.Context, delay time.Duration) {
 	delay = min(max(delay, 0), storage.MaxVisibility) // a message may claim to be due in a thousand years
-	_, err := h.request(ctx, func(string) error {
+	asked, err := h.request(ctx, func(string) error {
 		_, err := h.keeper.queues.Update(ctx, h.Queue, h.ID, h.letGo(), h.Text, delay)
 		return err
 	})
@@ -187,6 +189,9 @@ func (h *held) putBack(ctx context.Context, delay time.Duration) {
 	if err != nil && !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrReceipt) {
 		h.keeper.log.Warn("message not put back; it will come back when its visibility ends",
 			"queue", h.Queue, "message", h.ID, "error", err)
+	}
+	if asked && err == nil && delay == 0 && h.keeper.returned != nil {
+		h.keeper.returned(ctx, h.Queue)
 	}
 }
 

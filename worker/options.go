@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/durafleet/durafleet/activity"
+	"github.com/durafleet/durafleet/internal/doorbell"
 )
 
 // Options configures a Worker. The zero value of every field means its default.
@@ -34,8 +35,12 @@ type Options struct {
 	// BufferThreshold is how many messages of control queues may be held at once; above it the
 	// worker takes no more. Default 256.
 	BufferThreshold int
-	// MaxPollInterval is the longest pause between two polls of an idle queue. Default 5s.
+	// MaxPollInterval is the longest pause between two polls of an idle queue. Default 5s, or 30s with a
+	// Doorbell.
 	MaxPollInterval time.Duration
+	// Doorbell, if set, lets others wake this worker when they have put something into a queue that it
+	// reads, and this worker others. Default: nil, nobody wakes anybody but itself.
+	Doorbell *Doorbell
 	// Visibility is how long a message stays hidden from others after this worker took it or last
 	// renewed it; it is renewed at a third of it. Default 45s, at least 3s.
 	Visibility time.Duration
@@ -103,7 +108,7 @@ func (o *Options) withDefaults() (Options, error) {
 	full.MaxTurns = cmp.Or(full.MaxTurns, 100)
 	full.MaxActivities = cmp.Or(full.MaxActivities, max(10, 2*runtime.GOMAXPROCS(0)))
 	full.BufferThreshold = cmp.Or(full.BufferThreshold, 256)
-	full.MaxPollInterval = cmp.Or(full.MaxPollInterval, 5*time.Second)
+	full.MaxPollInterval = cmp.Or(full.MaxPollInterval, full.defaultPoll())
 	full.Visibility = cmp.Or(full.Visibility, 45*time.Second)
 	full.DrainTimeout = cmp.Or(full.DrainTimeout, 30*time.Second)
 	full.InlineWindow = cmp.Or(full.InlineWindow, 250*time.Millisecond)
@@ -138,6 +143,11 @@ func (o *Options) validate() error {
 		if field.value < field.min {
 			return fmt.Errorf("worker: options: %s is %s; it must be at least %s",
 				field.name, field.unit(field.value), field.unit(field.min))
+		}
+	}
+	if o.Doorbell != nil {
+		if err := doorbell.CheckOptions(o.Doorbell.Listen, o.Doorbell.Advertise); err != nil {
+			return fmt.Errorf("worker: options: Doorbell: %w", err)
 		}
 	}
 	if most := o.Visibility / 10; o.InlineWindow > most {

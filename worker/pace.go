@@ -21,22 +21,37 @@ const (
 // pace decides when a queue is polled next: at once after a message, then with pauses that grow.
 // A wake-up cuts a pause short.
 type pace struct {
-	ceiling    time.Duration
+	ceiling    func() time.Duration
 	random     func() float64
 	eagerUntil atomic.Int64 // Unix nanoseconds
 	pause      time.Duration
 	wake       chan struct{}
+	expected   expected
 }
 
 func newPace(ceiling time.Duration, random func() float64) *pace {
-	p := &pace{ceiling: ceiling, random: random, wake: make(chan struct{}, 1)}
+	p := &pace{
+		ceiling: func() time.Duration { return ceiling }, random: random, wake: make(chan struct{}, 1),
+		expected: newExpected(),
+	}
 	p.eager()
 	return p
 }
 
 // newPace returns the pace for polling a queue.
 func (w *Worker) newPace(queue string) *pace {
-	return newPace(w.opts.MaxPollInterval, func() float64 { return w.hub.Random(queue) })
+	p := newPace(w.opts.MaxPollInterval, func() float64 { return w.hub.Random(queue) })
+	p.ceiling = w.pollCeiling
+	return p
+}
+
+// pollCeiling is the longest pause between two polls at the moment: the long one of a worker with a doorbell
+// is for when others can know of that.
+func (w *Worker) pollCeiling() time.Duration {
+	if w.opts.Doorbell != nil && !w.published() {
+		return min(w.opts.MaxPollInterval, unrungPoll)
+	}
+	return w.opts.MaxPollInterval
 }
 
 // eager bounds the pauses more tightly for a while; it may be called by anyone.
@@ -47,27 +62,41 @@ func (p *pace) busy() { p.pause = 0 }
 
 // wait pauses after an empty poll. It ends early at a wake-up and when done is closed.
 func (p *pace) wait(ctx context.Context, done <-chan struct{}) {
-	limit := p.ceiling
+	limit := p.ceiling()
 	if time.Now().UnixNano() < p.eagerUntil.Load() {
 		limit = min(limit, eagerPoll)
 	}
 	p.pause = min(max(2*p.pause, minPoll), limit)
 	jittered := time.Duration(float64(p.pause) * (0.8 + 0.4*p.random()))
-	timer := time.NewTimer(min(jittered, limit))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-p.wake:
-		p.pause = 0
-	case <-done:
-	case <-ctx.Done():
+	for until := time.Now().Add(min(jittered, limit)); p.rest(ctx, done, until); {
 	}
-	run.Resume(ctx)
+	if p.expected.passed(time.Now()) {
+		p.pause = min(p.pause, expectedPoll)
+	}
 	select { // a signal of the same moment counts as well
 	case <-p.wake:
 		p.pause = 0
 	default:
 	}
+}
+
+// rest pauses until a time, or until something is expected. It reports whether the pause is to go on, because
+// something else is expected now.
+func (p *pace) rest(ctx context.Context, done <-chan struct{}, until time.Time) bool {
+	timer := time.NewTimer(time.Until(p.expected.first(until)))
+	defer timer.Stop()
+	again := false
+	select {
+	case <-timer.C:
+	case <-p.wake:
+		p.pause = 0
+	case <-p.expected.changed:
+		again = true
+	case <-done:
+	case <-ctx.Done():
+	}
+	run.Resume(ctx)
+	return again
 }
 
 // signal wakes the poller; it may be called by anyone.

@@ -176,6 +176,7 @@ func (r *reader) accept(message store.Received, sent time.Time) {
 	case early <= maxHold:
 		r.aside("worker: hold early message", func(ctx context.Context) { r.holdBack(ctx, h) })
 	default:
+		r.pace.expected.add(time.Now().Add(early))
 		r.aside("worker: put back early message", func(ctx context.Context) { h.putBack(ctx, early) })
 	}
 }

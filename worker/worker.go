@@ -43,6 +43,7 @@ type Worker struct {
 	unknown       unknownNames
 	heldInstances heldBack
 	stats         stats
+	bells         doorbells
 	manager       atomic.Pointer[partition.Manager]
 	started       atomic.Bool
 	began         atomic.Pointer[time.Time]
@@ -76,6 +77,8 @@ func New(hub *taskhub.Hub, opts *Options, bindings ...Binding) (*Worker, error) 
 	}
 	w.opts.Logger = full.Logger.With("worker", full.WorkerID)
 	w.keeper = newKeeper(w.hub.Account.Queues, full.Visibility, w.opts.Logger)
+	w.bells = w.newDoorbells()
+	w.keeper.returned = func(ctx context.Context, queue string) { w.wake(ctx, []string{queue}) }
 	w.items = newItems(w)
 	if _, err := w.newManager(); err != nil {
 		return nil, err
@@ -111,6 +114,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var keeping, taking run.Group
 	keeping.Go(storage.WithCause(work, storage.CauseRenew), "worker: renewals", w.keeper.run)
 	var partitionsErr error
+	w.openBell(ctx, &taking) // before the first row is written that tells of it
 	if len(w.registry.orchestrations) > 0 {
 		taking.Go(ctx, "worker: partitions", func(ctx context.Context) { partitionsErr = w.runPartitions(ctx) })
 	}
@@ -179,6 +183,10 @@ func (w *Worker) newManager() (*partition.Manager, error) {
 		StallAfter:      w.opts.MaxPollInterval + stallMargin,
 		Logger:          w.opts.Logger,
 		Random:          func() float64 { return w.hub.Random("partitions") },
+		Doorbell:        w.bells.text,
+		SkipReads:       w.bells.text != "", // peers that are in a hurry ring
+		OnRead:          w.learn,
+		OnWrite:         w.tellOthers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)

@@ -1,10 +1,13 @@
 package store
 
 import (
+	crypto "crypto/rand"
 	"math/rand/v2"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/durafleet/durafleet/internal/doorbell"
 )
 
 // Environment is what a process gets from its machine, apart from the passing of time. A field
@@ -17,6 +20,10 @@ type Environment struct {
 	Random func(about string) float64
 	// Now returns the wall-clock time.
 	Now func() time.Time
+	// NewSecret returns what nobody can guess.
+	NewSecret func() doorbell.Secret
+	// Network carries the rings of doorbells.
+	Network doorbell.Network
 }
 
 func (e Environment) withDefaults() Environment {
@@ -29,5 +36,16 @@ func (e Environment) withDefaults() Environment {
 	if e.Now == nil {
 		e.Now = time.Now
 	}
+	if e.NewSecret == nil {
+		e.NewSecret = newSecret
+	}
+	if e.Network == nil {
+		e.Network = doorbell.UDP()
+	}
 	return e
+}
+
+func newSecret() (secret doorbell.Secret) {
+	_, _ = crypto.Read(secret[:]) // it never fails
+	return secret
 }

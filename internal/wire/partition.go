@@ -13,15 +13,23 @@ type Partition struct {
 	LastRenewal time.Time
 	ExpiresAt   time.Time
 	Draining    bool
+	// Doorbell is how the owner can be woken, empty if it cannot. It is our own column: a .NET worker that
+	// writes the row drops it.
+	Doorbell string
 }
+
+// DoorbellColumn is the column of Partition.Doorbell.
+const DoorbellColumn = "DurafleetDoorbell"
 
 // EncodePartition returns the columns of a partition row. They are to replace the stored row, so
 // that what is empty vanishes.
 func EncodePartition(p Partition) Columns {
 	c := Columns{"IsDraining": p.Draining}
-	for name, owner := range map[string]string{"CurrentOwner": p.CurrentOwner, "NextOwner": p.NextOwner} {
-		if owner != "" {
-			c[name] = owner
+	for name, text := range map[string]string{
+		"CurrentOwner": p.CurrentOwner, "NextOwner": p.NextOwner, DoorbellColumn: p.Doorbell,
+	} {
+		if text != "" {
+			c[name] = text
 		}
 	}
 	for name, t := range map[string]time.Time{
@@ -34,7 +42,8 @@ func EncodePartition(p Partition) Columns {
 	return c
 }
 
-// DecodePartition reads a partition row. Column types have to be exact.
+// DecodePartition reads a partition row. Column types have to be exact, but for that of Doorbell, on which
+// nothing depends.
 func DecodePartition(rowKey string, c Columns) (Partition, error) {
 	s := &rowSource{columns: c}
 	p := Partition{
@@ -49,5 +58,6 @@ func DecodePartition(rowKey string, c Columns) (Partition, error) {
 	if s.err != nil {
 		return Partition{}, s.err
 	}
+	p.Doorbell, _ = c[DoorbellColumn].(string)
 	return p, nil
 }

@@ -113,7 +113,7 @@ func TestPartition(t *testing.T) {
 	}
 	want := wire.Partition{
 		ID: "q", CurrentOwner: "a", NextOwner: "b", OwnedSince: created, LastRenewal: created.Add(1e9),
-		ExpiresAt: created.Add(3e10), Draining: true,
+		ExpiresAt: created.Add(3e10), Draining: true, Doorbell: "10.0.0.1:7 00",
 	}
 	got, err := wire.DecodePartition("q", wire.EncodePartition(want))
 	if err != nil {
@@ -121,6 +121,9 @@ func TestPartition(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got, err := wire.DecodePartition("q", wire.Columns{"DurafleetDoorbell": int32(1)}); err != nil || got.Doorbell != "" {
+		t.Errorf("a doorbell that is none: %+v, error %v", got, err)
 	}
 	for column, value := range map[string]any{"CurrentOwner": true, "ExpiresAt": "now", "IsDraining": int32(1)} {
 		if _, err := wire.DecodePartition("q", wire.Columns{column: value}); !errors.Is(err, wire.ErrMalformed) {

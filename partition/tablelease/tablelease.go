@@ -104,6 +104,7 @@ func rowOf(lease partition.Lease) storage.Row {
 		LastRenewal:  lease.LastRenewal,
 		ExpiresAt:    lease.ExpiresAt,
 		Draining:     lease.Draining,
+		Doorbell:     lease.Doorbell,
 	})}
 }
 
@@ -116,6 +117,7 @@ func leaseOf(p wire.Partition, row storage.Row) partition.Lease {
 		LastRenewal:  p.LastRenewal,
 		ExpiresAt:    p.ExpiresAt,
 		Draining:     p.Draining,
+		Doorbell:     p.Doorbell,
 		Written:      row.Timestamp,
 		Version:      string(row.ETag),
 	}

@@ -86,7 +86,7 @@ func (b *bench) engine(ctx context.Context, fail context.CancelCauseFunc) (repor
 	}()
 
 	// The client and the waits have connections of their own.
-	client, clientCounts, err := place.openHub(ctx, hub)
+	client, clientCounts, err := place.openHub(ctx, hub, &taskhub.Options{Doorbell: !b.opts.Settings.NoDoorbell})
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (b *bench) engine(ctx context.Context, fail context.CancelCauseFunc) (repor
 	if b.opts.WaitConnection != "" {
 		waitPlace = &ground{connection: b.opts.WaitConnection, latency: place.latency}
 	}
-	waits, waitCounts, err := waitPlace.openHub(ctx, hub)
+	waits, waitCounts, err := waitPlace.openHub(ctx, hub, nil)
 	if err != nil {
 		return nil, err
 	}

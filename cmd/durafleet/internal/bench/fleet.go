@@ -116,6 +116,7 @@ func (f *fleet) spawn(ctx context.Context, place *ground, opts *Options, id stri
 			"--max-activities", strconv.Itoa(opts.Settings.MaxActivities),
 			"--no-session-cache=" + strconv.FormatBool(opts.Settings.NoSessionCache),
 			"--no-inline=" + strconv.FormatBool(opts.Settings.NoInline),
+			"--no-doorbell=" + strconv.FormatBool(opts.Settings.NoDoorbell),
 		},
 		Take: func(text []byte) error {
 			l, err := parseLine(text)
@@ -183,7 +184,7 @@ type guest struct {
 
 // host starts a worker in this process.
 func (f *fleet) host(ctx context.Context, place *ground, opts *Options, id string, fail context.CancelCauseFunc) (member, error) {
-	hub, counts, err := place.openHub(ctx, opts.Hub)
+	hub, counts, err := place.openHub(ctx, opts.Hub, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -70,11 +70,11 @@ func (g *ground) open(hubName string) (storage.Account, *traffic, error) {
 }
 
 // openHub opens a hub of the account that exists.
-func (g *ground) openHub(ctx context.Context, name string) (*taskhub.Hub, *traffic, error) {
+func (g *ground) openHub(ctx context.Context, name string, opts *taskhub.Options) (*taskhub.Hub, *traffic, error) {
 	ports, counts, err := g.open(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("task hub %s: %w", name, err)
 	}
-	hub, err := taskhub.Open(ctx, taskhub.Ports(ports), name, nil)
+	hub, err := taskhub.Open(ctx, taskhub.Ports(ports), name, opts)
 	return hub, counts, err
 }

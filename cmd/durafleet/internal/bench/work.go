@@ -38,12 +38,21 @@ type Settings struct {
 	NoSessionCache bool
 	// NoInline makes workers put every activity into the queue of work items.
 	NoInline bool
+	// NoDoorbell makes workers and client find out by themselves what others have put into their queues.
+	NoDoorbell bool
 }
 
+// doorbellListen is where workers listen for rings: all of a run is on one machine.
+const doorbellListen = "127.0.0.1:0"
+
 func (s Settings) options(id string, log *slog.Logger) *worker.Options {
-	return &worker.Options{
+	opts := &worker.Options{
 		WorkerID: id, MaxActivities: s.MaxActivities, NoSessionCache: s.NoSessionCache, NoInline: s.NoInline, Logger: log,
 	}
+	if !s.NoDoorbell {
+		opts.Doorbell = &worker.Doorbell{Listen: doorbellListen}
+	}
+	return opts
 }
 
 // orphanLimit is how long a worker that lost its parent may take to end.
@@ -54,7 +63,7 @@ func Work(ctx context.Context, opts *WorkOptions) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	place := &ground{connection: opts.Connection, latency: opts.Latency}
-	hub, counts, err := place.openHub(ctx, opts.Hub)
+	hub, counts, err := place.openHub(ctx, opts.Hub, nil)
 	if err != nil {
 		return fmt.Errorf("worker %s: %w", opts.WorkerID, err)
 	}

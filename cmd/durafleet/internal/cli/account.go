@@ -120,7 +120,7 @@ func (p *program) open(ctx context.Context) (*taskhub.Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	return taskhub.Open(ctx, account, p.hubName(), nil)
+	return taskhub.Open(ctx, account, p.hubName(), &taskhub.Options{Doorbell: p.ring})
 }
 
 // client returns a client of the hub.

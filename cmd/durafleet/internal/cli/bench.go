@@ -58,6 +58,7 @@ no hub but one that --hub names.`,
 	flags.IntVar(&opts.Settings.MaxActivities, "max-activities", 0, "activities of a worker at once (default 10, or twice the processors)")
 	onOffFlag(command, &opts.Settings.NoSessionCache, "cache", "keep instances in memory between turns")
 	onOffFlag(command, &opts.Settings.NoInline, "inline", "run activities before their scheduling is stored, where that is safe")
+	onOffFlag(command, &opts.Settings.NoDoorbell, "doorbell", "wake whoever reads a queue when something is put into it")
 	flags.DurationVar(&opts.Latency, "latency", 0, "delay of every request, to be like a real account (default 0s)")
 	flags.DurationVar(&opts.Idle, "idle", 0, "how long the hub is left alone where that matters (default 1m; of idle 2m)")
 	flags.DurationVar(&opts.Timer, "timer", 0, "how long the timers of timers are (default 1s)")
@@ -145,5 +146,6 @@ func (p *program) benchWorkerCommand() *cobra.Command {
 	flags.IntVar(&opts.Settings.MaxActivities, "max-activities", 0, "activities at once (default: that of workers)")
 	flags.BoolVar(&opts.Settings.NoSessionCache, "no-session-cache", false, "forget an instance after every turn")
 	flags.BoolVar(&opts.Settings.NoInline, "no-inline", false, "put every activity into the queue of work items")
+	flags.BoolVar(&opts.Settings.NoDoorbell, "no-doorbell", false, "wake nobody")
 	return command
 }

@@ -30,6 +30,7 @@ func (p *program) instanceRaise() *cobra.Command {
 		},
 	}
 	payload.define(command, "data", "data of the event")
+	p.ringFlag(command)
 	return command
 }
 
@@ -81,6 +82,7 @@ func (p *program) steer(
 		},
 	}
 	command.Flags().StringVar(&reason, "reason", "", "why, for whoever looks at the instance")
+	p.ringFlag(command)
 	return command
 }
 

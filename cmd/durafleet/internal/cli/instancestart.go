@@ -34,6 +34,7 @@ only if it comes from outside or stands for something of which there may be only
 		RunE: func(c *cobra.Command, arguments []string) error { return p.start(c, arguments[0], f) },
 	}
 	f.input.define(command, "input", "input of the orchestration")
+	p.ringFlag(command)
 	flags := command.Flags()
 	flags.StringVar(&f.id, "id", "", "id of the instance (default: a random one)")
 	flags.StringArrayVar(&f.tags, "tag", nil, "tag to store with the instance, as KEY=VALUE; may be repeated")

@@ -19,6 +19,7 @@ type program struct {
 	queue      string
 	table      string
 	output     string
+	ring       bool
 }
 
 // defaultHub is the hub that commands use if nobody says which.

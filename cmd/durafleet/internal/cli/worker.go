@@ -25,6 +25,7 @@ func bindings() []worker.Binding {
 
 func (p *program) workerCommand() *cobra.Command {
 	opts := &worker.Options{}
+	bell := &doorbellFlags{}
 	reporting, verbose := false, false
 	command := &cobra.Command{
 		Use:   "worker",
@@ -40,6 +41,7 @@ makes it finish what it has begun, hand its partitions over and end; a second on
 			if !c.Flags().Changed("app") {
 				opts.AppName = p.appName()
 			}
+			opts.Doorbell = bell.options(c)
 			opts.Logger = slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: level}))
 			hub, err := p.open(c.Context())
 			if err != nil {
@@ -61,7 +63,8 @@ makes it finish what it has begun, hand its partitions over and end; a second on
 	flags.DurationVar(&opts.LeaseDuration, "lease", 0, "how long a partition stays ours without renewal (default 30s)")
 	flags.DurationVar(&opts.AcquireInterval, "acquire-interval", 0, "time between looks at the partitions (default 10s)")
 	flags.DurationVar(&opts.Visibility, "visibility", 0, "how long a taken message is hidden from others (default 45s)")
-	flags.DurationVar(&opts.MaxPollInterval, "max-poll-interval", 0, "longest pause between polls of an idle queue (default 5s)")
+	flags.DurationVar(&opts.MaxPollInterval, "max-poll-interval", 0, "longest pause between polls of an idle queue (default 5s; with --doorbell 30s)")
+	bell.define(command)
 	flags.DurationVar(&opts.DrainTimeout, "drain-timeout", 0, "how long a stop waits for running work (default 30s)")
 	flags.BoolVar(&verbose, "verbose", false, "log more than warnings")
 	flags.BoolVar(&reporting, "report", false, "report to the parent process: JSON lines on standard output; stop when standard input ends")

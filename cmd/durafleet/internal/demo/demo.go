@@ -114,7 +114,7 @@ func runFleet(ctx context.Context, show *screen, opts *Options, root string) err
 	}
 	defer server.Kill() // its data is in memory: there is nothing to save
 	connection := server.ConnectionString()
-	hub, err := taskhub.Create(ctx, taskhub.ConnectionString(connection), hubName, &taskhub.Options{Partitions: partitions})
+	hub, err := taskhub.Create(ctx, taskhub.ConnectionString(connection), hubName, &taskhub.Options{Partitions: partitions, Doorbell: true})
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (f *fleet) start(ctx context.Context) (*child.Process, error) {
 			"worker", "--report", "--hub", hubName, "--worker-id", id,
 			"--lease", leaseDuration.String(), "--acquire-interval", acquireInterval.String(),
 			"--visibility", visibility.String(), "--max-poll-interval", maxPollInterval.String(),
-			"--drain-timeout", "5s",
+			"--drain-timeout", "5s", "--doorbell=127.0.0.1:0",
 		},
 		Take: func(text []byte) error {
 			line, err := report.Parse(text)
