@@ -35,6 +35,12 @@ type pending struct {
 	suspension *string
 }
 
+// firsthand reports whether there are results that came here without a message: should they get lost, the
+// activities run again, and may give other ones.
+func (s *sorted) firsthand() bool {
+	return slices.ContainsFunc(s.apply, func(h *held) bool { return h.answers })
+}
+
 // execution returns the execution as it was before the last turn.
 func (p *pending) execution() string {
 	if p.in.start != nil {
@@ -62,8 +68,8 @@ func (s *session) settle(ctx context.Context, out *turn.Outcome, landed []turn.A
 	p.events = append(p.events, out.Settled...)
 	for _, a := range landed {
 		p.unsent = append(p.unsent, a.Action.ActionID())
-		p.answered = true
 	}
+	p.answered = p.answered || len(out.Settled) > 0
 	if p.answered && len(out.Messages) > 0 {
 		if err := s.commit(ctx, stage{more: true}); err != nil {
 			return err

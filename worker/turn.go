@@ -100,6 +100,7 @@ func (s *session) compute(in *sorted, landed []turn.Answered) (*turn.Outcome, er
 		Limits:        turn.Limits{Generations: s.r.w.opts.MaxGenerations, History: s.r.w.opts.MaxHistory},
 		Hold:          s.hold(in),
 		Answered:      landed,
+		Firsthand:     in.firsthand(),
 		Open:          s.open,
 	}
 	name, err := s.beginInput(in, &input)

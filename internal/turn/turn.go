@@ -57,6 +57,9 @@ type Input struct {
 	// Answered are held actions of earlier turns that have been carried out. They are recorded with
 	// their answers, which take effect before Events.
 	Answered []Answered
+	// Firsthand says that there are answers among Events that nobody could give a second time. They are
+	// settled, as those of what was held.
+	Firsthand bool
 	// Open says that the last episode of State was left open by the turn before; see Outcome.Open.
 	Open bool
 }
@@ -71,7 +74,8 @@ type Outcome struct {
 	Replaced bool
 	// Settled records Input.Answered, and every event that took effect with them. It belongs to the
 	// execution as it was before the turn and comes before New. What the orchestrator decided rests on
-	// it, so it is stored before any of that has an effect. Empty if nothing had been held.
+	// it, so it is stored before any of that has an effect. Empty if nothing had been held and nothing is
+	// Firsthand.
 	Settled []history.Event
 	// Held are the actions that Input.Hold claimed.
 	Held []Held
@@ -151,7 +155,11 @@ func (r *runner) firstEpisodes() (orchestration.Decision, error) {
 	groups := groupsOf(r.in.Answered)
 	if len(groups) == 0 {
 		r.closeEpisode(nil)
-		return r.episode(r.in.Events)
+		decision, err := r.episode(r.in.Events)
+		if r.in.Firsthand {
+			r.out.Settled, r.out.New = r.out.New, nil
+		}
+		return decision, err
 	}
 	var actions []orchestration.Action
 	var decision orchestration.Decision
