@@ -20,7 +20,7 @@ func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
 	}
 	ctx = storage.WithCause(ctx, storage.CauseLoad)
 	cached := s.stored != nil
-	if err := s.load(ctx, batch); err != nil {
+	if err := s.load(ctx, batch, !cached); err != nil {
 		return nil, err
 	}
 	if err := s.awaitRow(ctx, batch); err != nil {
@@ -29,7 +29,7 @@ func (s *session) prepare(ctx context.Context, batch []*held) (*sorted, error) {
 	out := s.sort(batch)
 	if cached && out.doubtful() && !s.busy() {
 		s.forget()
-		if err := s.load(ctx, batch); err != nil {
+		if err := s.load(ctx, batch, false); err != nil {
 			return nil, err
 		}
 		out = s.sort(batch)
@@ -74,8 +74,9 @@ func clientStart(batch []*held) *held {
 	return nil
 }
 
-// load reads the history, unless the session has it, and the status row if the batch needs it.
-func (s *session) load(ctx context.Context, batch []*held) error {
+// load reads the history, unless the session has it, and the status row if the batch needs it. unknown
+// says that nothing speaks against the batch being the first that the instance ever gets.
+func (s *session) load(ctx context.Context, batch []*held, unknown bool) error {
 	start := clientStart(batch)
 	if s.stored == nil && start != nil {
 		if err := s.readRow(ctx); err != nil {
@@ -86,7 +87,7 @@ func (s *session) load(ctx context.Context, batch []*held) error {
 			return nil
 		}
 	}
-	if s.stored == nil && s.firstOfChild(batch) {
+	if unknown && s.firstOfChild(batch) {
 		s.stored, s.row = &store.History{State: &history.State{}}, nil
 		return nil
 	}

@@ -105,8 +105,9 @@ func (s *session) next(ctx context.Context) bool {
 	return true
 }
 
-// busy reports whether the session has something in the air or not stored.
-func (s *session) busy() bool { return len(s.flights) > 0 || s.pending != nil }
+// busy reports whether the session has something in the air or not stored. The guard stands for what has
+// landed a moment ago, too.
+func (s *session) busy() bool { return len(s.flights) > 0 || s.pending != nil || s.guard != nil }
 
 // nextBatch takes the messages for the next turn: all that have arrived, but one that has been
 // delivered several times only by itself, and when nothing is in the air.
