@@ -193,7 +193,8 @@ func (s *session) stillDue(ctx context.Context, previous string) (bool, error) {
 	switch {
 	case s.row == nil:
 		s.r.log.Info("instance was purged; its status is not written", "instance", s.id)
-		return false, nil
+		// Or an answer that is still on its way would bring it to life once more.
+		return false, s.r.w.hub.DropHistory(ctx, s.id, s.stored.Rows, s.stored.ETag)
 	case s.row.HasGeneration && !s.ours(previous):
 		s.r.log.Info("status row belongs to another start; left alone", "instance", s.id, "execution", s.row.ExecutionID)
 		return false, nil

@@ -41,6 +41,26 @@ func (h *Hub) purgeHistory(ctx context.Context, instanceID string) error {
 	})
 }
 
+// DropHistory removes a history that was written after its instance was purged. It has a number of rows,
+// and is left alone if they do not fit into one transaction with the sentinel, or if somebody has changed it
+// since the version with the given tag.
+func (h *Hub) DropHistory(ctx context.Context, instanceID string, rows int, etag storage.ETag) error {
+	if rows >= storage.MaxTransaction {
+		return nil
+	}
+	operations := make([]storage.Operation, rows+1)
+	for i := range operations {
+		row := storage.Row{PartitionKey: wire.EscapeKey(instanceID), RowKey: wire.RowKey(i)}
+		operations[i] = storage.Operation{Action: storage.Delete, Row: row, ETag: storage.AnyETag}
+	}
+	operations[rows].Row.RowKey, operations[rows].ETag = wire.SentinelKey, etag
+	_, err := h.Account.Tables.Transact(ctx, h.Names.HistoryTable(), operations, false)
+	if err != nil && !storage.LostRace(err) {
+		return fmt.Errorf("drop history of instance %q: %w", instanceID, err)
+	}
+	return nil
+}
+
 // deleteRows deletes rows in one transaction; where one of them is gone, one by one.
 func (h *Hub) deleteRows(ctx context.Context, rows []storage.Row) error {
 	operations := make([]storage.Operation, len(rows))
