@@ -228,6 +228,7 @@ func (c *checker) put(st *step) {
 	if m == nil {
 		return
 	}
+	c.resting(st.process, m)
 	c.requested[keyOf(m)] = true
 	c.messages[receipt.ID] = &tracked{content: m, renewed: c.record(m.Target.InstanceID).renewed}
 }

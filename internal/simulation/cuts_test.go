@@ -107,7 +107,7 @@ type outcome struct {
 func runFlow(f *flow, noCache bool, c *cut, level traceLevel) (result, outcome) {
 	w := newWorld(1, level)
 	w.rates, w.cut = rates{}, c
-	w.setup = setup{partitions: 1, workers: 1, clients: 1, instances: 1, poll: time.Second, noCache: noCache, activities: 10}
+	w.setup = setup{partitions: 1, workers: 1, clients: 1, instances: 1, poll: time.Second, noCache: noCache, inlining: always}
 	w.create()
 	w.populate()
 	a := &actor{world: w, id: "the-instance", dice: rand.New(rand.NewPCG(1, 1))}

@@ -27,6 +27,8 @@ type process struct {
 	client bool
 	skew   time.Duration
 	weight int
+	// ahead is how a worker carries out what it decides.
+	ahead ahead
 
 	ctx  context.Context //nolint:containedctx // its end is the process's
 	stop context.CancelFunc

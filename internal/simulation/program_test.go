@@ -23,7 +23,8 @@ const (
 	opCall    opKind = "call"    // an activity
 	opRetry   opKind = "retry"   // an activity that fails N times before it succeeds
 	opFail    opKind = "fail"    // an activity that fails; the failure is noted
-	opFan     opKind = "fan"     // N activities at once
+	opFan     opKind = "fan"     // N activities at once, the last of which takes ten times as long if Slow
+	opLocals  opKind = "locals"  // N local activities in sequence
 	opSleep   opKind = "sleep"   // a timer
 	opWait    opKind = "wait"    // N events of the name Key
 	opRace    opKind = "race"    // an event of the name Key, which begins with r, against a timer
@@ -41,7 +42,10 @@ type op struct {
 	Key  string        `json:"key,omitempty"`
 	N    int           `json:"n,omitempty"`
 	For  time.Duration `json:"d,omitempty"`
-	Ops  []op          `json:"ops,omitempty"`
+	// Local lets the activities run before what they rest on is stored.
+	Local bool `json:"local,omitempty"`
+	Slow  bool `json:"slow,omitempty"`
+	Ops   []op `json:"ops,omitempty"`
 }
 
 // input is what a program is started with: what to do, how many times over, continuing as new in
@@ -55,6 +59,8 @@ type input struct {
 	Seen   []string `json:"seen,omitempty"`
 	// Ballast makes inputs that need a payload blob.
 	Ballast string `json:"ballast,omitempty"`
+	// Rests is as with a task: of the parent.
+	Rests int `json:"rests,omitempty"`
 }
 
 // output is what a program returns: what it did, and which events it got.
@@ -69,6 +75,10 @@ type task struct {
 	Fail  int           `json:"fail,omitempty"` // attempts that fail, -1 for all
 	For   time.Duration `json:"d,omitempty"`
 	Large int           `json:"large,omitempty"` // bytes to return in addition
+	// Rests is how many answers the orchestrator had taken in when it made the call; Local says that they
+	// need not be stored before the activity begins.
+	Rests int  `json:"rests,omitempty"`
+	Local bool `json:"local,omitempty"`
 }
 
 var (
@@ -91,6 +101,9 @@ var errAsked = errors.New("failed as it was asked to")
 func (w *world) runTask(ctx context.Context, p *process, t task) (string, error) {
 	info, _ := activity.FromContext(ctx)
 	n := w.ledger.begin(p, info)
+	if !t.Local && !p.dead.Load() {
+		w.check.begun(p, info, t)
+	}
 	slept := run.Sleep(ctx, t.For)
 	p.pass(fmt.Sprintf("end %s %d %d", info.InstanceID, info.TaskID, n))
 	if !slept {
@@ -107,6 +120,8 @@ type player struct {
 	ctx *orchestration.Context
 	in  input
 	out output
+	// answers is how many answers the program has taken in, at least.
+	answers int
 }
 
 func runProgram(ctx *orchestration.Context, in input) (output, error) {
@@ -132,25 +147,31 @@ func (p *player) play(o op) error {
 	ctx := p.ctx
 	switch o.Kind {
 	case opCall:
-		text, err := orchestration.CallActivity(ctx, perform, task{Key: o.Key, For: o.For, Large: o.N}).Await()
+		text, err := p.call(o, task{Key: o.Key, For: o.For, Large: o.N}).Await()
+		p.answers++
 		p.log("%.40s", text)
 		return err
 	case opRetry:
 		policy := orchestration.Retry{MaxAttempts: o.N + 1, FirstInterval: o.For, Coefficient: 2}
-		text, err := orchestration.CallActivity(ctx, perform, task{Key: o.Key, Fail: o.N}, policy).Await()
+		text, err := p.call(o, task{Key: o.Key, Fail: o.N}, policy).Await()
+		p.answers += 1 + 2*o.N
 		p.log("%s", text)
 		return err
 	case opFail:
-		_, err := orchestration.CallActivity(ctx, perform, task{Key: o.Key, Fail: -1}).Await()
+		_, err := p.call(o, task{Key: o.Key, Fail: -1}).Await()
+		p.answers++
 		p.log("%s %t", o.Key, err != nil && strings.Contains(err.Error(), errAsked.Error()))
 	case opUncatch:
-		_, err := orchestration.CallActivity(ctx, perform, task{Key: o.Key, Fail: -1}).Await()
+		_, err := p.call(o, task{Key: o.Key, Fail: -1}).Await()
 		return err
 	case opFan:
 		return p.fan(o)
+	case opLocals:
+		return p.locals(o)
 	case opSleep:
 		began := ctx.Now()
 		_, err := ctx.Timer(o.For).Await()
+		p.answers++
 		p.log("%s %t", o.Key, ctx.Now().Sub(began) >= o.For)
 		return err
 	case opWait:
@@ -172,14 +193,42 @@ func (p *player) play(o op) error {
 	return nil
 }
 
+// call calls the activity of an op.
+func (p *player) call(o op, t task, options ...orchestration.ActivityOption) orchestration.Task[string] {
+	t.Rests, t.Local = p.answers, o.Local
+	if o.Local {
+		options = append(options, orchestration.Local{})
+	}
+	return orchestration.CallActivity(p.ctx, perform, t, options...)
+}
+
 func (p *player) fan(o op) error {
 	tasks := make([]orchestration.Task[string], o.N)
 	for i := range tasks {
-		tasks[i] = orchestration.CallActivity(p.ctx, perform, task{Key: fmt.Sprintf("%s.%d", o.Key, i), For: o.For})
+		t := task{Key: fmt.Sprintf("%s.%d", o.Key, i), For: o.For}
+		if o.Slow && i == len(tasks)-1 {
+			t.For *= 10
+		}
+		tasks[i] = p.call(o, t)
 	}
 	texts, err := orchestration.All(tasks...).Await()
+	p.answers += o.N
 	p.log("%s", strings.Join(texts, ","))
 	return err
+}
+
+func (p *player) locals(o op) error {
+	var texts []string
+	for i := range o.N {
+		text, err := p.call(o, task{Key: fmt.Sprintf("%s.%d", o.Key, i), For: o.For}).Await()
+		if err != nil {
+			return err
+		}
+		p.answers++
+		texts = append(texts, text)
+	}
+	p.log("%s", strings.Join(texts, ","))
+	return nil
 }
 
 func (p *player) wait(name string) error {
@@ -197,12 +246,15 @@ func (p *player) race(o op) error {
 		payload, err = event.Await()
 		p.out.Seen = append(p.out.Seen, payload)
 	}
+	if first == 1 {
+		p.answers++
+	}
 	p.log("%s race", o.Key)
 	return err
 }
 
 func (p *player) family(o op) error {
-	child := input{Nonce: o.Key, Ops: o.Ops, Rounds: o.N}
+	child := input{Nonce: o.Key, Ops: o.Ops, Rounds: o.N, Rests: p.answers}
 	if o.Kind == opDetach {
 		id, err := orchestration.StartDetached(p.ctx, program, child)
 		if err != nil {
@@ -215,10 +267,11 @@ func (p *player) family(o op) error {
 	var beside orchestration.Task[string]
 	if o.Kind == opBranch {
 		children = append(children, orchestration.CallSubOrchestration(p.ctx, program, child))
-		beside = orchestration.CallActivity(p.ctx, perform, task{Key: o.Key})
+		beside = p.call(o, task{Key: o.Key})
 	}
 	for i, c := range children {
 		out, err := c.Await()
+		p.answers++
 		if err != nil {
 			p.log("%s.%d failed", o.Key, i)
 			continue
@@ -227,6 +280,7 @@ func (p *player) family(o op) error {
 	}
 	if o.Kind == opBranch {
 		text, err := beside.Await()
+		p.answers++
 		p.log("%s", text)
 		return err
 	}
@@ -270,7 +324,7 @@ func (e *expectation) add(o op) {
 		e.note("%s true", o.Key)
 	case opUncatch, opPanic:
 		e.failed = true
-	case opFan:
+	case opFan, opLocals:
 		var texts []string
 		for i := range o.N {
 			texts = append(texts, fmt.Sprintf("%s.%d", o.Key, i))
@@ -335,8 +389,8 @@ func (g *generator) op(depth int) op {
 	g.n++
 	o := op{Key: fmt.Sprintf("o%d", g.n)}
 	kinds := []opKind{
-		opCall, opCall, opCall, opFan, opFan, opSleep, opRetry, opFail, opStatus, opWait, opWait, opWait, opRace, opRace, opChild,
-		opBranch, opDetach, opPanic, opUncatch,
+		opCall, opCall, opCall, opFan, opFan, opLocals, opSleep, opSleep, opRetry, opFail, opStatus, opWait, opWait, opWait, opRace,
+		opRace, opChild, opBranch, opDetach, opPanic, opUncatch,
 	}
 	for o.Kind = ""; o.Kind == ""; {
 		o.Kind = kinds[g.dice.IntN(len(kinds))]
@@ -350,16 +404,21 @@ func (g *generator) op(depth int) op {
 	}
 	switch o.Kind {
 	case opCall:
-		o.For = g.pause(3 * time.Minute)
+		o.For, o.Local = g.pause(3*time.Minute), g.dice.IntN(6) == 0
 		if g.dice.IntN(12) == 0 {
 			o.N = 70 << 10
 		}
 	case opFan:
-		o.N, o.For = 2+g.dice.IntN(5), g.pause(30*time.Second)
-	case opSleep, opRace:
+		o.N, o.For, o.Local = 2+g.dice.IntN(5), g.pause(30*time.Second), g.dice.IntN(6) == 0
+		o.Slow = g.dice.IntN(3) == 0
+	case opLocals:
+		o.N, o.For, o.Local = 2+g.dice.IntN(5), g.pause(2*time.Second), true
+	case opSleep:
+		o.For = time.Millisecond + g.pause(4*time.Minute)
+	case opRace:
 		o.For = time.Second + g.pause(4*time.Minute)
 	case opRetry:
-		o.N, o.For = 1+g.dice.IntN(2), time.Second+g.pause(10*time.Second)
+		o.N, o.For, o.Local = 1+g.dice.IntN(2), 50*time.Millisecond+g.pause(10*time.Second), g.dice.IntN(6) == 0
 	case opWait:
 		o.N = 1 + g.dice.IntN(3)
 	case opChild, opBranch:
@@ -375,8 +434,11 @@ func (g *generator) op(depth int) op {
 // pause returns a time up to d, most often a short one or none.
 func (g *generator) pause(d time.Duration) time.Duration {
 	x := g.dice.Float64()
-	if x < 0.4 {
+	switch {
+	case x < 0.3:
 		return 0
+	case x < 0.5: // about as long as the shortest windows
+		return time.Duration(g.dice.IntN(400)) * time.Millisecond
 	}
 	return time.Duration(x * x * x * float64(d)).Round(time.Millisecond)
 }

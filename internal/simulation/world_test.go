@@ -77,14 +77,14 @@ type setup struct {
 	partitions, workers, clients, instances int
 	poll                                    time.Duration
 	noCache                                 bool
-	activities                              int
+	inlining                                inlining
 }
 
 func chooseSetup(dice *rand.Rand) setup {
 	return setup{
 		partitions: 1 + dice.IntN(4), workers: 1 + dice.IntN(4), clients: 1 + dice.IntN(2), instances: 2 + dice.IntN(7),
 		poll:    []time.Duration{time.Second, 5 * time.Second, 15 * time.Second}[dice.IntN(3)],
-		noCache: dice.IntN(4) == 0, activities: []int{1, 3, 10}[dice.IntN(3)],
+		noCache: dice.IntN(4) == 0, inlining: []inlining{always, always, sometimes, sometimes, never}[dice.IntN(5)],
 	}
 }
 
@@ -182,8 +182,9 @@ func (w *world) populate() {
 // startWorker starts a worker process.
 func (w *world) startWorker(id string) *process {
 	p := w.newProcess(id, false)
+	p.ahead = w.chooseAhead(len(w.workers) < w.setup.workers)
 	w.workers = append(w.workers, p)
-	w.note("%v starts, its clock %+v off", p, p.skew)
+	w.note("%v starts, its clock %+v off, %+v", p, p.skew, p.ahead)
 	p.running.Store(true)
 	p.group.Go(p.ctx, "main", func(ctx context.Context) {
 		defer p.running.Store(false)
@@ -207,7 +208,7 @@ func (w *world) startWorker(id string) *process {
 func (w *world) workerOptions(p *process) *worker.Options {
 	return &worker.Options{
 		WorkerID: p.id, MaxPollInterval: w.setup.poll, NoSessionCache: w.setup.noCache,
-		MaxActivities: w.setup.activities,
+		MaxActivities: p.ahead.activities, NoInline: p.ahead.never, InlineWindow: p.ahead.window,
 	}
 }
 
@@ -243,10 +244,14 @@ func (w *world) newID(p *process) string {
 	return fmt.Sprintf("%s.%d", base, count+1)
 }
 
-// crash kills a process and sees to it that another takes its place.
+// crash kills a process and sees to it that another takes its place, unless one is about to.
 func (w *world) crash(p *process) {
 	w.note("%v crashes", p)
+	replaced := p.ctx.Err() != nil
 	p.kill()
+	if replaced {
+		return
+	}
 	w.sched.at(w.between(100*time.Millisecond, time.Minute), func() {
 		if p.client {
 			w.reviveClient(p)
