@@ -215,3 +215,40 @@ func TestLease_Expired(t *testing.T) {
 		t.Error("a lease without ExpiresAt expired")
 	}
 }
+
+// The owner publishes its doorbell with every claim and renewal; others leave it as it is, and who has none
+// leaves none.
+func TestDecide_Doorbell(t *testing.T) {
+	t.Parallel()
+	with := func(l partition.Lease, doorbell string) partition.Lease {
+		l.Doorbell = doorbell
+		return l
+	}
+	for _, tt := range []struct {
+		name  string
+		lease partition.Lease
+		hold  partition.Hold
+		stop  bool
+		own   string
+		kind  partition.StepKind
+		want  string
+	}{
+		{"claim", fresh(), partition.None, false, "mine", partition.Claim, "mine"},
+		{"claim of a dead owner's", with(expired(amy, "", false), "amy's"), partition.None, false, "mine", partition.Claim, "mine"},
+		{"claim without one", with(expired(amy, "", false), "amy's"), partition.None, false, "", partition.Claim, ""},
+		{"claim of one's own again", with(expired(me, "", false), "old"), partition.None, false, "mine", partition.Claim, "mine"},
+		{"renewal", owned(me, "", false), partition.Serving, false, "mine", partition.Renew, "mine"},
+		{"drain", with(owned(me, bob, false), "mine"), partition.Serving, false, "mine", partition.StartDrain, "mine"},
+		{"steal", with(owned(amy, "", true), "amy's"), partition.None, false, "mine", partition.Steal, "amy's"},
+		{"withdrawal", with(owned(amy, me, false), "amy's"), partition.None, true, "mine", partition.Withdraw, "amy's"},
+		{"release", with(owned(me, "", true), "mine"), partition.None, true, "mine", partition.Release, ""},
+	} {
+		steps := partition.Decide(partition.View{
+			Now: noon, Worker: me, Leases: []partition.Lease{tt.lease}, Holds: map[string]partition.Hold{"q0": tt.hold},
+			ShuttingDown: tt.stop, Duration: 30 * time.Second, Doorbell: tt.own,
+		})
+		if len(steps) != 1 || steps[0].Kind != tt.kind || steps[0].Lease.Doorbell != tt.want {
+			t.Errorf("%s: %+v", tt.name, steps)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package partition_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -195,5 +196,54 @@ func TestManager_SkipReads_StolenMeanwhile(t *testing.T) {
 		}
 		w.await(11*time.Second, "a has noticed, blind or not", func() bool { return a.causedBy(partition.ErrLost) })
 		w.always(time.Minute, "a keeps the others", each(3, a))
+	})
+}
+
+// Who owns nothing reads the rows in every pass, since nobody can tell it anything.
+func TestManager_SkipReads_Standby(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		a := w.join("a", skipping(newCounter().pass))
+		w.await(time.Second, "a owns 1", each(1, a))
+		c := newCounter()
+		w.join("b", skipping(c.pass))
+		pass(time.Minute)
+		c.take()
+		pass(10 * time.Minute)
+		if got := c.take(); got[storage.TableQuery] < 58 || got.Total() != got[storage.TableQuery] {
+			t.Errorf("requests in ten minutes: %v", got)
+		}
+	})
+}
+
+// What was read and what was written is told, but for renewals.
+func TestManager_Tells(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		var mu sync.Mutex
+		var steps []partition.StepKind
+		read := 0
+		a := w.join("a", func(_ *member, o *partition.Options) {
+			o.OnRead = func(leases []partition.Lease) { read += len(leases) }
+			o.OnWrite = func(step partition.Step) {
+				mu.Lock()
+				defer mu.Unlock()
+				steps = append(steps, step.Kind)
+			}
+		})
+		w.await(time.Second, "a owns 2", each(2, a))
+		pass(time.Minute)
+		b := w.join("b", nil)
+		w.await(time.Minute, "1+1", each(1, a, b))
+		a.leaveHub(10 * time.Second)
+		w.await(time.Minute, "b owns 2", each(2, b))
+		want := []partition.StepKind{
+			partition.Claim, partition.Claim, partition.StartDrain, partition.Release, partition.StartDrain, partition.Release,
+		}
+		if read < 12 || !slices.Equal(steps, want) {
+			t.Errorf("%d rows were read and %v was written, want %v", read, steps, want)
+		}
 	})
 }

@@ -194,9 +194,13 @@ func (w *Worker) newManager() (*partition.Manager, error) {
 	return manager, nil
 }
 
+// appRenewal is the time between renewals of the application's lease of a minute, which leaves as much for
+// tries after one that has failed.
+const appRenewal = 30 * time.Second
+
 func (w *Worker) newAppLease() (*applease.Lease, error) {
 	lease, err := applease.New(w.hub.Account.Blobs, w.hub.Names, &applease.Options{
-		AppName: w.opts.AppName, Logger: w.opts.Logger,
+		AppName: w.opts.AppName, RenewInterval: appRenewal, Logger: w.opts.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)

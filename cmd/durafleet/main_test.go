@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/azurite"
+	group "github.com/durafleet/durafleet/internal/run" // this program has a run of its own
 	"github.com/durafleet/durafleet/taskhub"
 )
 
@@ -305,6 +307,73 @@ func TestWorker_Drains(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, p.err.String())
 	}
 	p.checkNoneLeft()
+}
+
+// A worker that is asked to stop tells the others, so that its partitions are served again at once instead of
+// when the others happen to look, which takes 10 s and more.
+func TestWorker_StopRings(t *testing.T) {
+	t.Parallel()
+	server := needAzurite(t)
+	connection := server.ConnectionString()
+	hub, err := taskhub.Create(t.Context(), taskhub.ConnectionString(connection), "StopRings", &taskhub.Options{Doorbell: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var workers [2]*process
+	for i := range workers {
+		workers[i] = program(t, []string{"DURAFLEET_CONNECTION=" + connection}, "worker", "--hub", hub.Name(),
+			"--worker-id", fmt.Sprint("worker-", i), "--doorbell=127.0.0.1:0")
+		workers[i].start()
+		workers[i].until("runs on task hub StopRings")
+	}
+	shares := func(want map[string]int) func() bool {
+		return func() bool {
+			health, err := hub.Health(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]int{}
+			for _, p := range health.Partitions {
+				got[p.Owner]++
+			}
+			return maps.Equal(got, want)
+		}
+	}
+	eventually(t, time.Minute, "each worker has two partitions", shares(map[string]int{"worker-0": 2, "worker-1": 2}))
+	began := time.Now()
+	workers[0].signal(syscall.SIGTERM)
+	eventually(t, 8*time.Second, "the other one has all", shares(map[string]int{"worker-1": 4}))
+	t.Logf("the partitions had an owner again after %v", time.Since(began))
+	if code := workers[0].exitCode(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, workers[0].err.String())
+	}
+	client := taskhub.NewClient(hub)
+	for range 8 {
+		instance, err := client.StartByName(t.Context(), "Greet", []string{"you"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // not 30 s, which is what a poll may take
+		if _, err := instance.Wait(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}
+	workers[1].signal(syscall.SIGTERM)
+	if code := workers[1].exitCode(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, workers[1].err.String())
+	}
+	workers[1].checkNoneLeft()
+}
+
+func eventually(t *testing.T, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !condition(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+		group.Sleep(t.Context(), 50*time.Millisecond)
+	}
 }
 
 func TestDev(t *testing.T) {

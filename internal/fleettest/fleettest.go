@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/azurite"
+	"github.com/durafleet/durafleet/internal/doorbell/doorbelltest"
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/storage/azure"
 	"github.com/durafleet/durafleet/internal/storage/memory"
+	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/taskhub"
 	"github.com/durafleet/durafleet/worker"
 )
@@ -32,6 +34,8 @@ type World struct {
 	NoCache bool
 	// Virtual says that time is virtual: waiting costs nothing.
 	Virtual bool
+	// Network carries the rings of doorbells in virtual time, else the machine's does.
+	Network *doorbelltest.Network
 
 	ctx     context.Context //nolint:containedctx // the lifetime of the test's world
 	name    string
@@ -109,12 +113,33 @@ func newWorld(t testing.TB, account storage.Account, noCache, virtual bool) *Wor
 		T: t, Account: account, NoCache: noCache, Virtual: virtual, ctx: ctx,
 		name: fmt.Sprintf("Fleet%dx%d", time.Now().Unix()%1e6, hubs.Add(1)),
 	}
+	if virtual {
+		w.Network = &doorbelltest.Network{}
+	}
 	hub, err := taskhub.Create(ctx, taskhub.Ports(account), w.name, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Hub, w.Client = hub, taskhub.NewClient(hub)
 	return w
+}
+
+// account returns the account of a process that speaks to storage through ports.
+func (w *World) account(ports storage.Account) taskhub.Account {
+	if w.Network == nil {
+		return taskhub.Ports(ports)
+	}
+	return taskhub.PortsIn(ports, store.Environment{Network: w.Network})
+}
+
+// RingingClient returns a client that rings doorbells.
+func (w *World) RingingClient() *taskhub.Client {
+	w.T.Helper()
+	hub, err := taskhub.Open(w.ctx, w.account(w.Account), w.name, &taskhub.Options{Doorbell: true})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return taskhub.NewClient(hub)
 }
 
 // Context ends with the test.
@@ -151,8 +176,8 @@ type Member struct {
 // ErrDead is what the requests of a killed worker get.
 var ErrDead = errors.New("fleettest: the process is dead")
 
-// Start starts a worker. The session cache, quick polling and short intervals are set unless opts
-// says otherwise; a nil opts is fine.
+// Start starts a worker. The session cache, quick polling (but with a doorbell) and short intervals are set unless
+// opts says otherwise; a nil opts is fine.
 func (w *World) Start(opts *worker.Options, bindings ...worker.Binding) *Member {
 	w.T.Helper()
 	return w.StartHooked(nil, opts, bindings...)
@@ -166,7 +191,7 @@ func (w *World) StartHooked(hook storage.Hook, opts *worker.Options, bindings ..
 	if hook != nil {
 		ports = storage.WithHook(ports, hook)
 	}
-	hub, err := taskhub.Open(w.ctx, taskhub.Ports(ports), w.name, nil)
+	hub, err := taskhub.Open(w.ctx, w.account(ports), w.name, nil)
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -176,7 +201,9 @@ func (w *World) StartHooked(hook storage.Hook, opts *worker.Options, bindings ..
 	full := *opts
 	w.count++
 	full.WorkerID = cmp.Or(full.WorkerID, fmt.Sprintf("worker-%d", w.count))
-	full.MaxPollInterval = cmp.Or(full.MaxPollInterval, 500*time.Millisecond)
+	if full.Doorbell == nil {
+		full.MaxPollInterval = cmp.Or(full.MaxPollInterval, 500*time.Millisecond)
+	}
 	full.NoSessionCache = full.NoSessionCache || w.NoCache
 	if full.Logger == nil {
 		full.Logger = slog.New(slog.NewTextHandler(testWriter{w.T}, &slog.HandlerOptions{Level: slog.LevelWarn}))
