@@ -21,6 +21,7 @@ type State struct {
 	episodes  int32
 	latest    time.Time
 	suspended bool
+	size      int
 }
 
 // answer identifies what an event answers: an action of an execution, by class.
@@ -46,6 +47,7 @@ func (s *State) Append(e Event) error {
 		return fmt.Errorf("%w: %s for %d", ErrDuplicateEvent, e.Kind(), AnswerTo(e))
 	}
 	s.note(e)
+	s.size += sizeOf(e)
 	s.events = append(s.events, e)
 	return nil
 }

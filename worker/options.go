@@ -67,6 +67,9 @@ type Options struct {
 	SessionIdle time.Duration
 	// MaxSessions bounds how many idle instances stay in memory. Default 10,000.
 	MaxSessions int
+	// MaxSessionBytes bounds about how much memory they take. Those that have been idle longest go
+	// first. Default 128 MiB.
+	MaxSessionBytes int64
 
 	// FailDivergent ends an instance whose code does not match its history as Failed. By default it
 	// is held: nothing stored changes, and it is tried again with growing pauses, so that putting
@@ -114,6 +117,7 @@ func (o *Options) withDefaults() (Options, error) {
 	full.InlineWindow = cmp.Or(full.InlineWindow, 250*time.Millisecond)
 	full.SessionIdle = cmp.Or(full.SessionIdle, 5*time.Minute)
 	full.MaxSessions = cmp.Or(full.MaxSessions, 10_000)
+	full.MaxSessionBytes = cmp.Or(full.MaxSessionBytes, 128<<20)
 	full.MaxDeliveries = cmp.Or(full.MaxDeliveries, 20)
 	if full.Logger == nil {
 		full.Logger = slog.New(slog.DiscardHandler)
@@ -131,6 +135,7 @@ func (o *Options) validate() error {
 		{"MaxActivities", int64(o.MaxActivities), 1, count},
 		{"BufferThreshold", int64(o.BufferThreshold), 1, count},
 		{"MaxSessions", int64(o.MaxSessions), 1, count},
+		{"MaxSessionBytes", o.MaxSessionBytes, 1, count},
 		{"MaxDeliveries", int64(o.MaxDeliveries), aloneFrom, count},
 		{"MaxHistory", int64(o.MaxHistory), 0, count},
 		{"MaxGenerations", int64(o.MaxGenerations), 0, count},

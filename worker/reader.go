@@ -270,26 +270,6 @@ func (r *reader) hand(h *held, answer *wire.Message) bool {
 	return true
 }
 
-// evict forgets sessions that have been idle for long, and other idle ones while there are too
-// many.
-func (r *reader) evict() {
-	r.mu.Lock()
-	var evicted []*session
-	limit := max(1, r.w.opts.MaxSessions/max(1, r.w.readers.count()))
-	r.evicted = time.Now()
-	for _, id := range slices.Sorted(maps.Keys(r.sessions)) {
-		s := r.sessions[id]
-		if !s.running && (time.Since(s.idleSince) > r.w.opts.SessionIdle || len(r.sessions) > limit) {
-			delete(r.sessions, id)
-			evicted = append(evicted, s)
-		}
-	}
-	r.mu.Unlock()
-	for _, s := range evicted {
-		s.forget()
-	}
-}
-
 // finish ends the sessions. The order: no session begins another turn, turns under way end, what
 // was not used is made visible again, and memory is released.
 func (r *reader) finish() {

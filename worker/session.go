@@ -32,6 +32,7 @@ type session struct {
 	inbox     []*held
 	running   bool
 	idleSince time.Time
+	idleSize  int // about how many bytes it took in memory then
 
 	// The following belong to the goroutine that runs the session.
 	stored *store.History
@@ -145,7 +146,7 @@ func (s *session) rest() {
 func (s *session) leave() bool {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
-	s.running, s.idleSince = false, time.Now()
+	s.running, s.idleSince, s.idleSize = false, time.Now(), s.footprint()
 	switch {
 	case s.r.draining, len(s.inbox) > 0 && s.r.own.Err() != nil:
 		return false // finish puts back what is left in the inbox

@@ -18,6 +18,10 @@ type Stats struct {
 	Poisoned int64
 	// Buffered is how many messages of control queues are held now.
 	Buffered int
+	// Sessions is how many instances are in memory, SessionBytes about how many bytes the idle ones of
+	// them take.
+	Sessions     int
+	SessionBytes int64
 	// Unknown counts messages for names that nothing is bound to, by name.
 	Unknown map[string]int64
 	// Held says why instances are held: their code does not match their history.
@@ -40,6 +44,7 @@ func (w *Worker) Stats() Stats {
 		Poisoned:    w.stats.poisoned.Load(),
 		Buffered:    w.buffer.size(),
 	}
+	s.Sessions, s.SessionBytes = w.readers.memory()
 	s.Unknown = w.unknown.byName()
 	s.Held = w.heldInstances.reasons()
 	if manager := w.manager.Load(); manager != nil {
