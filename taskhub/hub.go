@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/durafleet/durafleet/internal/doorbell"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/telemetry"
 	"github.com/durafleet/durafleet/internal/wire"
 )
 
@@ -30,6 +34,9 @@ type Options struct {
 	// more request every 30 s at most, and only while there is something to wake them for. Nothing depends
 	// on it. Default: workers find out by themselves.
 	Doorbell bool
+	// MeterProvider counts the storage requests of the hub with OpenTelemetry: durafleet.storage.requests
+	// by kind, cause and hub, durafleet.storage.bytes by direction as well. Default: none.
+	MeterProvider metric.MeterProvider
 }
 
 func (o *Options) withDefaults() (Options, error) {
@@ -51,6 +58,10 @@ type Hub struct {
 	meter *storage.Meter
 	// ringer is nil without Options.Doorbell.
 	ringer *doorbell.Ringer
+	// counter names the meter to others; opened is when it began to count.
+	counter  string
+	opened   time.Time
+	provider metric.MeterProvider
 }
 
 // Open opens a task hub that exists and finds out how many partitions it has. A nil opts means
@@ -64,7 +75,7 @@ func Open(ctx context.Context, account Account, name string, opts *Options) (*Hu
 	if err != nil {
 		return nil, fmt.Errorf("open task hub %q: %w", name, err)
 	}
-	a, err := reach(account, name)
+	a, err := reach(account, name, o.MeterProvider)
 	if err != nil {
 		return nil, fmt.Errorf("open task hub %q: %w", name, err)
 	}
@@ -83,7 +94,7 @@ func Create(ctx context.Context, account Account, name string, opts *Options) (*
 	if err != nil {
 		return nil, fmt.Errorf("create task hub %q: %w", name, err)
 	}
-	a, err := reach(account, name)
+	a, err := reach(account, name, o.MeterProvider)
 	if err != nil {
 		return nil, fmt.Errorf("create task hub %q: %w", name, err)
 	}
@@ -131,7 +142,7 @@ func connect(account Account) (*reached, error) {
 	return r, nil
 }
 
-func reach(account Account, name string) (*reached, error) {
+func reach(account Account, name string, provider metric.MeterProvider) (*reached, error) {
 	names, err := wire.NewNames(name)
 	if err != nil {
 		return nil, &NameError{Name: name, Rule: "must be 3 to 45 ASCII letters and digits, the first a letter"}
@@ -141,6 +152,11 @@ func reach(account Account, name string) (*reached, error) {
 		return nil, err
 	}
 	r.names = names
+	if provider != nil {
+		if r.meter.Watch, err = telemetry.Requests(provider, names.Hub()); err != nil {
+			return nil, err
+		}
+	}
 	return r, nil
 }
 
@@ -175,8 +191,9 @@ func (r *reached) create(ctx context.Context, o Options) (*Hub, error) {
 func (r *reached) hub(partitions int, o Options) *Hub {
 	hub := &Hub{
 		store: store.New(r.ports, r.names, partitions, store.Options{Base64: o.Base64, Environment: r.environment}),
-		meter: r.meter,
+		meter: r.meter, provider: o.MeterProvider,
 	}
+	hub.counter, hub.opened = hub.store.NewID("counter"), hub.told()
 	if o.Doorbell {
 		hub.ringer = hub.store.NewRinger(doorbell.Secret{}, true)
 	}
@@ -220,6 +237,9 @@ func (h *Hub) Requests() map[string]int64 {
 func (h *Hub) Delete(ctx context.Context) error {
 	return explain(h.store.Delete(storage.WithCause(ctx, storage.CauseOpen)))
 }
+
+// MeterProvider returns Options.MeterProvider, nil if there is none.
+func (h *Hub) MeterProvider() metric.MeterProvider { return h.provider }
 
 // Store returns the hub's storage for the engine's own packages.
 func (h *Hub) Store() *store.Hub { return h.store }

@@ -24,6 +24,8 @@ type WorkerHealth struct {
 	// Activities is how many activities run, Buffered how many control messages are held.
 	Activities int
 	Buffered   int
+	// Cost is what was sent through the Hub that the worker was made with.
+	Cost Cost
 }
 
 // OwnedPartition is a partition as its owner sees it.

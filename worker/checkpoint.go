@@ -88,6 +88,7 @@ func (s *session) commit(ctx context.Context, at stage) error {
 		return s.dismiss(c, err)
 	}
 	s.r.w.stats.turns.Add(1)
+	s.r.w.metrics.Turn(ctx)
 	s.keep(p, c, committed)
 	s.r.w.heldInstances.remove(s.id)
 	s.sendOff(ctx, p, c, sent, began)

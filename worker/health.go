@@ -30,7 +30,7 @@ func (w *Worker) Health() taskhub.WorkerHealth {
 	health := taskhub.WorkerHealth{
 		WorkerID: w.opts.WorkerID, At: at.told,
 		Unknown: w.unknown.waiting(at), Held: w.heldInstances.waiting(at),
-		Running: w.running.list(at), Buffered: w.buffer.size(),
+		Running: w.running.list(at), Buffered: w.buffer.size(), Cost: w.cost(),
 	}
 	if began := w.began.Load(); began != nil {
 		health.Started = at.wall(*began)

@@ -314,6 +314,7 @@ func (i *items) call(
 			result, failed = nil, failure.FromPanic(p, debug.Stack())
 			err = fmt.Errorf("panic: %v", p)
 		}
+		i.w.metrics.Activity(ctx, info.Name, failed != nil)
 		if i.w.opts.OnActivity != nil {
 			i.w.opts.OnActivity(info, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/internal/doorbell"
@@ -93,6 +94,11 @@ type Options struct {
 	// NoHealthReports turns off what the worker leaves in the hub once a minute for others to see: a
 	// small blob that tells how it is, see taskhub.Hub.Health. Nothing depends on it.
 	NoHealthReports bool
+
+	// MeterProvider counts turns, conflicts and activities with OpenTelemetry: durafleet.turns,
+	// durafleet.conflicts, durafleet.activities. Default: that of the hub, see taskhub.Options, which
+	// counts storage requests; none if that has none.
+	MeterProvider metric.MeterProvider
 
 	// Logger receives what people have to know. Default: discard.
 	Logger *slog.Logger

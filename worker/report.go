@@ -50,6 +50,10 @@ func reportOf(h taskhub.WorkerHealth) store.Report {
 	report := store.Report{
 		WorkerID: h.WorkerID, At: h.At, Started: h.Started, Stalls: h.Stalls,
 		Activities: h.Activities, Buffered: h.Buffered,
+		Cost: store.ReportCost{Counter: h.Cost.Counter, Since: h.Cost.Since},
+	}
+	for _, r := range h.Cost.Requests {
+		report.Cost.Requests = append(report.Cost.Requests, store.ReportRequests(r))
 	}
 	for _, p := range h.Partitions {
 		p.LeaseAge = p.LeaseAge.Truncate(time.Millisecond)

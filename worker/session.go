@@ -234,6 +234,7 @@ func (s *session) giveUp(ctx context.Context, batch []*held, err error) {
 		delay, log = 0, s.r.log.Debug
 	case errors.Is(err, store.ErrRefused):
 		s.r.w.stats.conflicts.Add(1)
+		s.r.w.metrics.Conflict(ctx)
 		delay, log = time.Second, s.r.log.Info
 	case errors.Is(err, orchestration.ErrNonDeterminism):
 		log = s.r.log.Error

@@ -11,6 +11,7 @@ import (
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/telemetry"
 	"github.com/durafleet/durafleet/partition"
 	"github.com/durafleet/durafleet/partition/applease"
 	"github.com/durafleet/durafleet/partition/tablelease"
@@ -20,6 +21,7 @@ import (
 // Worker runs orchestrations and activities of a task hub.
 type Worker struct {
 	hub      *store.Hub
+	cost     func() taskhub.Cost
 	opts     Options
 	registry *registry
 
@@ -44,6 +46,7 @@ type Worker struct {
 	heldInstances heldBack
 	stats         stats
 	bells         doorbells
+	metrics       *telemetry.Worker
 	manager       atomic.Pointer[partition.Manager]
 	started       atomic.Bool
 	began         atomic.Pointer[time.Time]
@@ -63,6 +66,14 @@ func New(hub *taskhub.Hub, opts *Options, bindings ...Binding) (*Worker, error) 
 	if err != nil {
 		return nil, err
 	}
+	provider := full.MeterProvider
+	if provider == nil {
+		provider = hub.MeterProvider()
+	}
+	metrics, err := telemetry.NewWorker(provider, hub.Name())
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
 	known, err := newRegistry(bindings)
 	if err != nil {
 		return nil, err
@@ -71,9 +82,10 @@ func New(hub *taskhub.Hub, opts *Options, bindings ...Binding) (*Worker, error) 
 		return nil, errors.New("worker: nothing is bound; a worker needs an orchestration or an activity")
 	}
 	w := &Worker{
-		hub: hub.Store(), opts: full, registry: known,
+		hub: hub.Store(), cost: hub.Cost, opts: full, registry: known,
 		buffer: newBuffer(full.BufferThreshold), turns: newSlots(full.MaxTurns),
 		confirmed: newRecent(remembered), early: newRecent(remembered), alone: newSlots(1), aloneItems: newSlots(1),
+		metrics: metrics,
 	}
 	w.opts.Logger = full.Logger.With("worker", full.WorkerID)
 	w.keeper = newKeeper(w.hub.Account.Queues, full.Visibility, w.opts.Logger)

@@ -58,6 +58,15 @@ var causeNames = [causes]string{
 	CauseCommand: "command", CauseRead: "read", CausePurge: "purge", CauseAdmin: "admin",
 }
 
+// Causes returns all causes.
+func Causes() []Cause {
+	all := make([]Cause, causes)
+	for i := range all {
+		all[i] = Cause(i)
+	}
+	return all
+}
+
 // String returns the name of the cause, one lower-case word.
 func (c Cause) String() string {
 	if c >= causes {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 )
 
@@ -74,6 +75,9 @@ var kindIndex = func() map[Kind]int {
 	}
 	return index
 }()
+
+// Kinds returns all kinds that a Meter tells apart, in the order of the services.
+func Kinds() []Kind { return slices.Clone(kindNames[:]) }
 
 // Hook is the Hook that counts; see WithHook.
 func (m *Meter) Hook(ctx context.Context, call *Call, next func(context.Context) error) error {

@@ -25,6 +25,7 @@ type Report struct {
 	Running    []ReportActivity  `json:"running,omitempty"`
 	Activities int               `json:"activities"`
 	Buffered   int               `json:"buffered"`
+	Cost       ReportCost        `json:"cost,omitzero"`
 
 	// Written is when the report, or the one before it, was stored, by the service's clock.
 	Written time.Time `json:"-"`
@@ -67,6 +68,23 @@ type ReportActivity struct {
 	ExecutionID string    `json:"execution"`
 	TaskID      int32     `json:"task"`
 	Since       time.Time `json:"since"`
+}
+
+// ReportCost is how many storage requests were sent through what the worker sends its own through. Workers
+// that share it have the same Counter.
+type ReportCost struct {
+	Counter  string           `json:"counter"`
+	Since    time.Time        `json:"since"`
+	Requests []ReportRequests `json:"requests"`
+}
+
+// ReportRequests is how many requests of one kind were sent for one cause, with the bytes of their bodies.
+type ReportRequests struct {
+	Kind     string `json:"kind"`
+	Cause    string `json:"cause"`
+	Count    int64  `json:"n"`
+	Sent     int64  `json:"sent,omitempty"`
+	Received int64  `json:"received,omitempty"`
 }
 
 // maxReport bounds what is read of a report.
