@@ -61,7 +61,11 @@ func (s *session) commit(ctx context.Context, at stage) error {
 	// The version of the row has to be from before the turn is stored, or a later turn of another
 	// worker could be written over. A child's first turn finds no row.
 	if c.row != nil && s.row == nil && (c.row.Start == nil || p.before.executionID != "") {
-		if err := s.readRow(storage.WithCause(ctx, storage.CauseRow)); err != nil {
+		err := s.readRow(storage.WithCause(ctx, storage.CauseRow))
+		if err == nil && s.stored.ETag != "" {
+			err = s.dropOrphan(ctx)
+		}
+		if err != nil {
 			return s.dismiss(c, err)
 		}
 	}

@@ -193,8 +193,8 @@ func (s *session) stillDue(ctx context.Context, previous string) (bool, error) {
 	switch {
 	case s.row == nil:
 		s.r.log.Info("instance was purged; its status is not written", "instance", s.id)
-		// Or an answer that is still on its way would bring it to life once more.
-		return false, s.r.w.hub.DropHistory(ctx, s.id, s.stored.Rows, s.stored.ETag)
+		_, err := s.r.w.hub.DropHistory(ctx, s.id, s.stored.Rows, s.stored.ETag)
+		return false, err
 	case s.row.HasGeneration && !s.ours(previous):
 		s.r.log.Info("status row belongs to another start; left alone", "instance", s.id, "execution", s.row.ExecutionID)
 		return false, nil
@@ -206,6 +206,20 @@ func (s *session) stillDue(ctx context.Context, previous string) (bool, error) {
 		s.r.log.Info("another worker has gone on; the status is left to it", "instance", s.id)
 	}
 	return current, err
+}
+
+// dropOrphan removes the history of an instance that was purged before it was written: a worker had stood
+// still over it. Who is started by a client has a status row from before its history on. Without this, a
+// message that is still on its way would bring the instance to life once more.
+func (s *session) dropOrphan(ctx context.Context) error {
+	if started := s.stored.State.Started(); s.row != nil || started == nil || started.Parent != nil || s.stored.State.Completed() != nil {
+		return nil
+	}
+	dropped, err := s.r.w.hub.DropHistory(ctx, s.id, s.stored.Rows, s.stored.ETag)
+	if err == nil && dropped {
+		err = fmt.Errorf("instance %q was purged before its history was written: %w", s.id, store.ErrRefused)
+	}
+	return err
 }
 
 // makeWhole adds what the first checkpoint of an execution writes to an update, so that a row can
@@ -250,6 +264,9 @@ func (s *session) noteRow(update wire.InstanceUpdate, etag storage.ETag) {
 func (s *session) repair(ctx context.Context) error {
 	ctx = storage.WithCause(ctx, storage.CauseRow)
 	if err := s.readRow(ctx); err != nil {
+		return err
+	}
+	if err := s.dropOrphan(ctx); err != nil {
 		return err
 	}
 	state := s.stored.State

@@ -41,12 +41,12 @@ func (h *Hub) purgeHistory(ctx context.Context, instanceID string) error {
 	})
 }
 
-// DropHistory removes a history that was written after its instance was purged. It has a number of rows,
-// and is left alone if they do not fit into one transaction with the sentinel, or if somebody has changed it
-// since the version with the given tag.
-func (h *Hub) DropHistory(ctx context.Context, instanceID string, rows int, etag storage.ETag) error {
+// DropHistory removes a history that was written after its instance was purged, and reports whether it has.
+// The history has a number of rows, and is left alone if they do not fit into one transaction with the
+// sentinel, or if somebody has changed it since the version with the given tag.
+func (h *Hub) DropHistory(ctx context.Context, instanceID string, rows int, etag storage.ETag) (bool, error) {
 	if rows >= storage.MaxTransaction {
-		return nil
+		return false, nil
 	}
 	operations := make([]storage.Operation, rows+1)
 	for i := range operations {
@@ -56,9 +56,9 @@ func (h *Hub) DropHistory(ctx context.Context, instanceID string, rows int, etag
 	operations[rows].Row.RowKey, operations[rows].ETag = wire.SentinelKey, etag
 	_, err := h.Account.Tables.Transact(ctx, h.Names.HistoryTable(), operations, false)
 	if err != nil && !storage.LostRace(err) {
-		return fmt.Errorf("drop history of instance %q: %w", instanceID, err)
+		return false, fmt.Errorf("drop history of instance %q: %w", instanceID, err)
 	}
-	return nil
+	return err == nil, nil
 }
 
 // deleteRows deletes rows in one transaction; where one of them is gone, one by one.
