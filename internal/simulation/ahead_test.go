@@ -33,13 +33,30 @@ type ahead struct {
 // chooseAhead decides on it; first says that the worker takes nobody's place.
 func (w *world) chooseAhead(first bool) ahead {
 	if w.cut != nil {
-		return ahead{never: w.setup.inlining == never || w.setup.inlining == atFirst && !first, activities: 10}
+		return ahead{never: w.setup.inlining == never || w.setup.inlining == atFirst && !first, window: w.setup.window, activities: 10}
 	}
 	return ahead{
 		never:      w.setup.inlining == never || w.setup.inlining == sometimes && w.dice.IntN(2) == 0,
 		window:     []time.Duration{0, 0, 20 * time.Millisecond, time.Second, 4 * time.Second}[w.dice.IntN(5)],
 		activities: []int{1, 3, 10}[w.dice.IntN(3)],
 	}
+}
+
+// inTheAir reports whether an activity has begun.
+func (w *world) inTheAir() bool {
+	w.ledger.mu.Lock()
+	defer w.ledger.mu.Unlock()
+	return w.ledger.begun > 0
+}
+
+// handOver stops the worker in order as soon as an activity has begun, and starts another one.
+func (w *world) handOver() {
+	workers := w.liveWorkers()
+	if len(workers) == 0 || !w.inTheAir() {
+		w.sched.at(200*time.Millisecond, w.handOver)
+		return
+	}
+	w.replace(workers[0])
 }
 
 // begun looks at the beginning of an activity that is not local.

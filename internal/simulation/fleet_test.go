@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,12 @@ func inBubble(t *testing.T, seed uint64, forced rates, level traceLevel) (r resu
 	t.Helper()
 	synctest.Test(t, func(*testing.T) { r = simulate(seed, forced, level) })
 	return r
+}
+
+// TestMain lets garbage lie about for longer: runs are short, and there is little of it at a time.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	m.Run()
 }
 
 // TestFleet runs many seeds. One that fails is run again with a trace.

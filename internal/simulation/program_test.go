@@ -25,6 +25,7 @@ const (
 	opFail    opKind = "fail"    // an activity that fails; the failure is noted
 	opFan     opKind = "fan"     // N activities at once, the last of which takes ten times as long if Slow
 	opLocals  opKind = "locals"  // N local activities in sequence
+	opBeside  opKind = "beside"  // an activity, and N events of the name Key meanwhile
 	opSleep   opKind = "sleep"   // a timer
 	opWait    opKind = "wait"    // N events of the name Key
 	opRace    opKind = "race"    // an event of the name Key, which begins with r, against a timer
@@ -168,6 +169,8 @@ func (p *player) play(o op) error {
 		return p.fan(o)
 	case opLocals:
 		return p.locals(o)
+	case opBeside:
+		return p.beside(o)
 	case opSleep:
 		began := ctx.Now()
 		_, err := ctx.Timer(o.For).Await()
@@ -229,6 +232,19 @@ func (p *player) locals(o op) error {
 	}
 	p.log("%s", strings.Join(texts, ","))
 	return nil
+}
+
+func (p *player) beside(o op) error {
+	call := p.call(o, task{Key: o.Key, For: o.For})
+	for range o.N {
+		if err := p.wait(o.Key); err != nil {
+			return err
+		}
+	}
+	text, err := call.Await()
+	p.answers++
+	p.log("%s", text)
+	return err
 }
 
 func (p *player) wait(name string) error {
@@ -318,6 +334,9 @@ func (e *expectation) add(o op) {
 	switch o.Kind {
 	case opCall:
 		e.note("%.40s", o.Key+strings.Repeat("+", o.N))
+	case opBeside:
+		e.events[o.Key] += o.N
+		e.note("%s", o.Key)
 	case opRetry:
 		e.note("%s", o.Key)
 	case opFail, opSleep:
@@ -389,13 +408,14 @@ func (g *generator) op(depth int) op {
 	g.n++
 	o := op{Key: fmt.Sprintf("o%d", g.n)}
 	kinds := []opKind{
-		opCall, opCall, opCall, opFan, opFan, opLocals, opSleep, opSleep, opRetry, opFail, opStatus, opWait, opWait, opWait, opRace,
+		opCall, opCall, opCall, opFan, opFan, opLocals, opSleep, opSleep, opRetry, opFail, opStatus, opWait, opWait, opBeside, opRace,
 		opRace, opChild, opBranch, opDetach, opPanic, opUncatch,
 	}
 	for o.Kind = ""; o.Kind == ""; {
 		o.Kind = kinds[g.dice.IntN(len(kinds))]
 		family := slices.Contains([]opKind{opChild, opBranch, opDetach}, o.Kind)
-		if depth > 0 && (o.Kind == opWait || o.Kind == opRace) || depth > 1 && family {
+		outside := slices.Contains([]opKind{opWait, opBeside, opRace}, o.Kind)
+		if depth > 0 && outside || depth > 1 && family {
 			o.Kind = ""
 		}
 	}
@@ -421,6 +441,8 @@ func (g *generator) op(depth int) op {
 		o.N, o.For, o.Local = 1+g.dice.IntN(2), 50*time.Millisecond+g.pause(10*time.Second), g.dice.IntN(6) == 0
 	case opWait:
 		o.N = 1 + g.dice.IntN(3)
+	case opBeside:
+		o.N, o.For, o.Local = 1+g.dice.IntN(2), g.pause(30*time.Second), g.dice.IntN(6) == 0
 	case opChild, opBranch:
 		o.Ops = g.ops(1+g.dice.IntN(2), depth+1)
 		o.N = g.dice.IntN(2) * g.dice.IntN(2)

@@ -78,6 +78,8 @@ type setup struct {
 	poll                                    time.Duration
 	noCache                                 bool
 	inlining                                inlining
+	// window is that of all workers, 0 if each has its own.
+	window time.Duration
 }
 
 func chooseSetup(dice *rand.Rand) setup {
