@@ -5,16 +5,17 @@ func turnDefects() []defect {
 	return []defect{
 		{
 			"history-before-messages", "the history is written before the messages that it counts as sent", "worker/checkpoint.go",
-			`	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
+			`	sent, err := s.r.w.hub.SendAll(sending, c.puts)
 	if err != nil {
-		s.undo(ctx, sent)
+		s.undo(sending, sent)
 		return s.dismiss(c, err)
 	}
 	// 2. History. If it was surely not stored, nothing of the turn has happened.
+	c.history.Cost = s.costOfRest(p, c, deletes)
 	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 	if err != nil {
 		if errors.Is(err, store.ErrUnstored) {
-			s.undo(ctx, sent)
+			s.undo(sending, sent)
 		}
 		return s.dismiss(c, err)
 	}
@@ -23,7 +24,7 @@ func turnDefects() []defect {
 	if err != nil {
 		return s.dismiss(c, err)
 	}
-	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
+	sent, err := s.r.w.hub.SendAll(sending, c.puts)
 	if err != nil && !errors.Is(err, store.ErrRefused) {
 		return s.dismiss(c, err)
 	}
@@ -44,11 +45,11 @@ func turnDefects() []defect {
 		},
 		{
 			"messages-deleted-early", "messages are deleted before what they brought is stored", "worker/checkpoint.go",
-			`	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
+			`	sent, err := s.r.w.hub.SendAll(sending, c.puts)
 `,
-			`	s.discard(ctx, c.deletes)
-	c.deletes = nil
-	sent, err := s.r.w.hub.SendAll(ctx, c.puts)
+			`	s.discard(ctx, deletes)
+	deletes = nil
+	sent, err := s.r.w.hub.SendAll(sending, c.puts)
 `,
 		},
 		{
