@@ -118,7 +118,7 @@ func (s *session) commit(ctx context.Context, at stage) error {
 		s.r.log.Warn("payloads of a replaced execution not deleted; a purge removes them", "instance", s.id, "error", err)
 	}
 	s.pending, s.done, s.guard = nil, nil, guard
-	s.discard(ctx, deletes)
+	s.discardAside(ctx, deletes)
 	if p.out.Completed != nil {
 		s.ended(ctx, p.out)
 	}

@@ -178,6 +178,7 @@ func (s *session) awaitRow(ctx context.Context, batch []*held) error {
 // limitMemory keeps the list of processed messages within what the sentinel holds: events beyond
 // it have to wait until deletions have been confirmed.
 func (s *session) limitMemory(out *sorted) {
+	s.stored.Processed = s.r.processed(s.stored.Processed)
 	room := maxProcessed - len(s.stored.Processed)
 	if s.pending != nil {
 		room -= len(s.pending.in.apply)

@@ -303,16 +303,33 @@ func (r *reader) processed(stored []string) []string {
 	return left
 }
 
-// confirm notes whether the message of a processed event is gone for good.
-func (r *reader) confirm(activityID string, deleted bool) {
+// expect notes that messages are about to be deleted: they may be delivered again until they are.
+func (r *reader) expect(batch []*held) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range batch {
+		if needsMemory(h.Content.Event) {
+			r.unconfirmed[h.Content.ActivityID] = true
+		}
+	}
+}
+
+// remove deletes a message and notes whether it is gone for good.
+func (r *reader) remove(ctx context.Context, h *held) (deleted bool) {
+	deleted = h.remove(ctx)
+	r.w.uncount(h)
+	if !needsMemory(h.Content.Event) {
+		return deleted
+	}
 	if deleted {
-		r.w.confirmed.add(activityID)
+		r.w.confirmed.add(h.Content.ActivityID)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if deleted {
-		delete(r.unconfirmed, activityID)
+		delete(r.unconfirmed, h.Content.ActivityID)
 	} else {
-		r.unconfirmed[activityID] = true
+		r.unconfirmed[h.Content.ActivityID] = true
 	}
+	return deleted
 }

@@ -277,22 +277,28 @@ func (s *session) releaseAll(ctx context.Context, batch []*held, delay time.Dura
 // parallel is how many requests about the messages of one session go out at once.
 const parallel = 16
 
-// discard deletes messages whose effect is stored or that never can have one.
+// discard deletes messages that have no effect any more.
 func (s *session) discard(ctx context.Context, batch []*held) {
 	ctx = storage.WithCause(ctx, storage.CauseSettle)
 	run.Each(ctx, "worker: delete messages", len(batch), parallel, func(ctx context.Context, i int) {
-		deleted := batch[i].remove(ctx)
-		s.r.w.uncount(batch[i])
-		if deleted && batch[i].Blob != "" && s.nowhere() {
+		if s.r.remove(ctx, batch[i]) && batch[i].Blob != "" && s.nowhere() {
 			s.dropPayload(ctx, batch[i].Blob)
 		}
-		if needsMemory(batch[i].Content.Event) {
-			s.r.confirm(batch[i].Content.ActivityID, deleted)
-		}
 	})
-	if s.stored != nil {
-		s.stored.Processed = s.r.processed(s.stored.Processed)
+}
+
+// discardAside deletes messages whose effect is stored, while the session goes on. Those that would take
+// effect again stay on the list of the processed ones until they are known to be gone.
+func (s *session) discardAside(ctx context.Context, batch []*held) {
+	if len(batch) == 0 {
+		return
 	}
+	s.r.expect(batch)
+	s.r.group.Go(storage.WithCause(ctx, storage.CauseSettle), "worker: delete messages", func(ctx context.Context) {
+		run.Each(ctx, "worker: delete messages", len(batch), parallel, func(ctx context.Context, i int) {
+			s.r.remove(ctx, batch[i])
+		})
+	})
 }
 
 // nowhere reports that the instance is known not to exist.

@@ -296,7 +296,7 @@ func (c *checker) deleted(st *step) {
 		wrong = !over && !foreign && !r.answered(e.EventID) && !c.doubled(m) &&
 			!c.requested[requestKey(history.KindTaskCompleted, m.Target.InstanceID, m.Target.ExecutionID, e.EventID)]
 	case *history.ExecutionStarted:
-		wrong = !r.begun[e.Instance.ExecutionID] && c.awaited(e)
+		wrong = !r.begun[e.Instance.ExecutionID] && c.awaited(e) && !c.doubled(m)
 	case *history.EventRaised:
 		// What a race did not want any more leaves no trace if its generation continues as new at once.
 		wrong = !over && !r.has(history.TextOr(e.Input, "")) && !strings.HasPrefix(e.Name, "r")
