@@ -315,7 +315,10 @@ func (c *checker) takenBack(p *process, m *wire.Message) {
 	r := c.record(m.Target.InstanceID)
 	if e, ok := m.Event.(*history.ExecutionStarted); ok && e.Parent != nil {
 		r = c.record(e.Parent.Instance.InstanceID)
-		if strings.EqualFold(r.execution, e.Parent.Instance.ExecutionID) && r.recorded(e.Parent.TaskID) && !c.record(e.Instance.InstanceID).begun[e.Instance.ExecutionID] && !c.doubled(m) {
+		// A worker that believes that it owns the partition may have put the start of a child that another one
+		// has begun, and perhaps ended, since.
+		begun := len(c.record(e.Instance.InstanceID).begun) > 0
+		if strings.EqualFold(r.execution, e.Parent.Instance.ExecutionID) && r.recorded(e.Parent.TaskID) && !begun && !c.doubled(m) {
 			c.w.fail("%v takes back the start of child %s, which the history of its parent counts on", p, e.Instance.InstanceID)
 		}
 		return

@@ -64,7 +64,7 @@ func TestFleet(t *testing.T) {
 	}
 	began := time.Now()
 	var next atomic.Uint64
-	var requests, done atomic.Int64
+	var requests, rings, done atomic.Int64
 	var span atomic.Int64
 	var failed atomic.Bool
 	var group sync.WaitGroup
@@ -73,6 +73,7 @@ func TestFleet(t *testing.T) {
 			for i := next.Add(1) - 1; i < uint64(n) && !failed.Load(); i = next.Add(1) - 1 { //nolint:gosec // not negative
 				r := inBubble(t, *seedFlag+i, forced, level)
 				requests.Add(int64(r.requests))
+				rings.Add(int64(r.rings))
 				span.Add(int64(r.span))
 				done.Add(1)
 				if *storyFlag {
@@ -92,8 +93,8 @@ func TestFleet(t *testing.T) {
 	group.Wait()
 	took := time.Since(began)
 	n64 := max(1, done.Load())
-	t.Logf("%d seeds in %v, %.1f a second; on average %d requests in %v of virtual time",
-		done.Load(), took.Round(time.Millisecond), float64(n64)/took.Seconds(), requests.Load()/n64,
+	t.Logf("%d seeds in %v, %.1f a second; on average %d requests and %d rings in %v of virtual time",
+		done.Load(), took.Round(time.Millisecond), float64(n64)/took.Seconds(), requests.Load()/n64, rings.Load()/n64,
 		(time.Duration(span.Load() / n64)).Round(time.Second))
 }
 

@@ -26,6 +26,8 @@ type process struct {
 	id     string
 	client bool
 	skew   time.Duration
+	// bell says that the process has to do with doorbells.
+	bell   bool
 	weight int
 	// ahead is how a worker carries out what it decides.
 	ahead ahead
@@ -56,6 +58,7 @@ func (w *world) newProcess(id string, client bool) *process {
 	}
 	ctx := run.WithGate(context.Background(), p.gate)
 	p.ctx, p.stop = context.WithCancel(ctx)
+	p.bell = p.random("bell") < w.bells.share
 	return p
 }
 
@@ -67,8 +70,11 @@ func (p *process) hub(who string) (*taskhub.Hub, error) {
 	ports := storage.WithHook(p.world.raw, func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
 		return p.request(ctx, who, call, next)
 	})
-	environment := store.Environment{NewID: p.newID, Random: p.random, Now: func() time.Time { return time.Now().Add(p.skew) }}
-	return taskhub.Open(p.ctx, taskhub.PortsIn(ports, environment), hubName, nil)
+	environment := store.Environment{
+		NewID: p.newID, Random: p.random, Now: func() time.Time { return time.Now().Add(p.skew) },
+		NewSecret: p.secret, Network: wires{p.world.bells.network, p},
+	}
+	return taskhub.Open(p.ctx, taskhub.PortsIn(ports, environment), hubName, &taskhub.Options{Doorbell: p.bell})
 }
 
 // draw returns bytes that depend on the seed, the process, what they are for, and how often

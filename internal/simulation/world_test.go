@@ -51,6 +51,7 @@ type world struct {
 	sched      *scheduler
 	check      *checker
 	ledger     *ledger
+	bells      *bells
 	actors     []*actor
 
 	processes int
@@ -96,6 +97,7 @@ type result struct {
 	hash     uint64
 	steps    int
 	requests int
+	rings    int
 	span     time.Duration
 	failures []string
 	trace    string
@@ -137,7 +139,7 @@ func (w *world) live() result {
 	w.conclude()
 	w.end()
 	return result{
-		seed: w.seed, hash: w.hash, steps: w.sched.steps, requests: w.requests, span: time.Since(w.began), failures: w.failures, trace: w.trace.String(),
+		seed: w.seed, hash: w.hash, steps: w.sched.steps, requests: w.requests, rings: w.bells.rung, span: time.Since(w.began), failures: w.failures, trace: w.trace.String(),
 	}
 }
 
@@ -145,7 +147,7 @@ func newWorld(seed uint64, level traceLevel) *world {
 	dice := rand.New(rand.NewPCG(seed, 0xd0afee7))
 	w := &world{
 		seed: seed, level: level, dice: dice, store: memory.New(), background: context.Background(), began: time.Now(),
-		rates: chooseRates(dice), setup: chooseSetup(dice), sched: newScheduler(dice), ledger: newLedger(),
+		rates: chooseRates(dice), setup: chooseSetup(dice), sched: newScheduler(dice), ledger: newLedger(), bells: chooseBells(seed),
 	}
 	w.raw = w.store.Account()
 	w.check = newChecker(w)
@@ -208,10 +210,12 @@ func (w *world) startWorker(id string) *process {
 }
 
 func (w *world) workerOptions(p *process) *worker.Options {
-	return &worker.Options{
+	opts := &worker.Options{
 		WorkerID: p.id, MaxPollInterval: w.setup.poll, NoSessionCache: w.setup.noCache,
 		MaxActivities: p.ahead.activities, NoInline: p.ahead.never, InlineWindow: p.ahead.window,
 	}
+	p.addBell(opts)
+	return opts
 }
 
 // liveWorkers returns the workers that are up.
