@@ -10,7 +10,7 @@ import (
 
 func (p *program) hubCommand() *cobra.Command {
 	command := &cobra.Command{Use: "hub", Short: "Create, look at and delete task hubs"}
-	command.AddCommand(p.hubCreate(), p.hubShow(), p.hubDoctor(), p.hubDelete(), p.hubList())
+	command.AddCommand(p.hubCreate(), p.hubShow(), p.hubCost(), p.hubDoctor(), p.hubDelete(), p.hubList())
 	return command
 }
 

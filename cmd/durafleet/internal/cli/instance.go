@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -43,6 +44,9 @@ type instanceView struct {
 	Reason         string            `json:"reason,omitempty"`
 	Poison         *markView         `json:"poison,omitempty"`
 	Unreadable     string            `json:"unreadable,omitempty"`
+	// Requests is what the instance has cost so far on this fleet in storage requests; missing if that
+	// was not asked for or is not known.
+	Requests *int64 `json:"requests,omitempty"`
 }
 
 // markView says that messages of an instance were moved out of their queues.
@@ -76,8 +80,8 @@ func viewInstance(s *taskhub.Status) *instanceView {
 	}
 }
 
-func (p *program) printInstance(s *taskhub.Status) error {
-	return p.print(viewInstance(s), func() {
+func (p *program) printInstance(s *instanceView) error {
+	return p.print(s, func() {
 		var tags []string
 		for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
 			tags = append(tags, key+"="+s.Tags[key])
@@ -98,13 +102,33 @@ func (p *program) printInstance(s *taskhub.Status) error {
 			[2]string{"Output", excerpt(string(s.Output))},
 			[2]string{"Failure", excerpt(s.Failure)},
 			[2]string{"Reason", excerpt(s.Reason)},
-			[2]string{"Poison messages", viewMark(s.Poison).String()},
+			[2]string{"Cost so far", s.cost()},
+			[2]string{"Poison messages", s.Poison.String()},
 		)
 	})
 }
 
+func (v *instanceView) cost() string {
+	if v.Requests == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d storage requests on this fleet", *v.Requests)
+}
+
+// addCost adds what an instance has cost. Without it the rest is worth showing as well.
+func (p *program) addCost(ctx context.Context, client *taskhub.Client, view *instanceView) {
+	requests, known, err := client.InstanceCost(ctx, view.InstanceID)
+	if err != nil {
+		fmt.Fprintf(p.Err, "durafleet: what the instance has cost is not known: %v\n", err)
+		return
+	}
+	if known {
+		view.Requests = &requests
+	}
+}
+
 func (p *program) instanceGet() *cobra.Command {
-	noPayloads := false
+	noPayloads, noCost := false, false
 	command := &cobra.Command{
 		Use:   "get ID",
 		Short: "Show the status of an instance",
@@ -122,9 +146,14 @@ func (p *program) instanceGet() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.printInstance(status)
+			view := viewInstance(status)
+			if !noCost {
+				p.addCost(c.Context(), client, view)
+			}
+			return p.printInstance(view)
 		},
 	}
+	command.Flags().BoolVar(&noCost, "no-cost", false, "leave out what the instance has cost, and the request that reads it")
 	command.Flags().BoolVar(&noPayloads, "no-payloads", false, "leave out input, output and custom status")
 	return command
 }

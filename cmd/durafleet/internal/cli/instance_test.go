@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,16 @@ func TestInstance_StartWaitGetHistory(t *testing.T) {
 	if got.Status != history.Completed || string(compact(t, got.Output)) != `["Hello, Tokyo!","Hello, Seattle!"]` ||
 		got.Tags["team"] != "blue" || got.Tags["b"] != "c=d" || got.Version != "2" || got.Completed == nil {
 		t.Errorf("the instance is %+v", got)
+	}
+	// The start 2, the row read, a checkpoint for each activity at most and one more, the row, the start's deletion.
+	if got.Requests == nil || *got.Requests < 6 || *got.Requests > 8 {
+		t.Errorf("the instance has cost %v", got.Requests)
+	}
+	if text := b.ok("instance", "get", id); !strings.Contains(text, fmt.Sprintf("%d storage requests", *got.Requests)) {
+		t.Errorf("there is no cost in %s", text)
+	}
+	if text := b.ok("instance", "get", id, "--no-cost"); strings.Contains(text, "Cost so far") {
+		t.Errorf("there is a cost in %s", text)
 	}
 	if bare := b.ok("instance", "get", id, "--no-payloads"); strings.Contains(bare, "Tokyo") {
 		t.Errorf("there are payloads in %s", bare)

@@ -48,7 +48,7 @@ func (p *program) await(ctx context.Context, client *taskhub.Client, id string, 
 		}
 		return err
 	}
-	if err := p.printInstance(status); err != nil {
+	if err := p.printInstance(viewInstance(status)); err != nil {
 		return err
 	}
 	if status.Status != history.Completed {
