@@ -29,6 +29,8 @@ type Manager struct {
 	// What follows is used by the loop of Run only.
 
 	pace pace
+	// leaving says that the shutdown has begun.
+	leaving bool
 	// known is set if the next pass may do without reading.
 	known *known
 	// singly is set while own rows are not written together.
@@ -81,6 +83,7 @@ func (m *Manager) shutDown(work context.Context) {
 	patience := m.opts.DrainTimeout + m.opts.ReturnGrace
 	ctx, done := context.WithTimeout(work, patience)
 	defer done()
+	m.leaving = true
 	m.drainAll()
 	run.Loop(ctx, m.opts.Logger, "partition release", func(ctx context.Context) error {
 		result := m.pass(work, true)

@@ -54,7 +54,8 @@ type Options struct {
 	// ReturnGrace is how long Serve may take to return after its context ended, before its lease is
 	// left to expire. Default 5s.
 	ReturnGrace time.Duration
-	// RequestTimeout bounds each storage request. Default 2s.
+	// RequestTimeout bounds each storage request; it is doubled with each failed pass in a row, up to a third
+	// of LeaseDuration. Default 2s.
 	RequestTimeout time.Duration
 	// Logger receives what people have to know. Default: discard.
 	Logger *slog.Logger

@@ -170,8 +170,17 @@ func (p *passPlan) calm() bool {
 	return true
 }
 
+// patience returns how long a request may take. After failures it is longer: an account that is slow must not
+// look like one that is gone.
+func (m *Manager) patience() time.Duration {
+	if m.leaving {
+		return m.opts.RequestTimeout // nobody waits for long at the end
+	}
+	return run.Backoff(m.pace.failures+1, m.opts.RequestTimeout, m.opts.LeaseDuration/3)
+}
+
 func (m *Manager) list(ctx context.Context) (Listing, reading, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.opts.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, m.patience())
 	defer cancel()
 	clock := reading{sent: time.Now()}
 	listing, err := m.store.List(ctx)
@@ -301,7 +310,7 @@ func (m *Manager) wrote(ctx context.Context, p *passPlan, steps []Step) {
 // write writes rows in one request. A renewal extends the tenure it was decided for, even if that is
 // over by now; it never starts one, or a reader that was just drained would be started again.
 func (m *Manager) write(ctx context.Context, p *passPlan, steps []Step) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.opts.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, m.patience())
 	defer cancel()
 	leases := make([]Lease, len(steps))
 	tenures := make([]*tenure, len(steps))
