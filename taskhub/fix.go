@@ -167,9 +167,13 @@ func (c *Client) askOwner(ctx context.Context, id string, tasks []int32) (string
 		Sender:  &history.Instance{},
 		Private: &wire.Private{Owed: tasks},
 	}
-	if _, err := c.store.Send(ctx, request, 0); err != nil {
+	ring := c.hub.aboutToRing(ctx)
+	sent, err := c.store.Send(ctx, request, 0)
+	if err != nil {
+		ring.drop()
 		return "", err
 	}
+	ring.done(sent.Queue)
 	return fmt.Sprintf("asked the owner of instance %q to send the messages of calls %v again", id, tasks), nil
 }
 

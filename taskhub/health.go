@@ -223,7 +223,7 @@ func queueHealth(look diagnosis.Look) QueueHealth {
 func workerHealthOf(r *store.Report) WorkerHealth {
 	health := WorkerHealth{
 		WorkerID: r.WorkerID, At: r.At, Started: r.Started, Stalls: r.Stalls, Activities: r.Activities, Buffered: r.Buffered,
-		Cost: costOf(r.Cost, r.At),
+		Doorbell: r.Doorbell, Rings: r.Rings, Cost: costOf(r.Cost, r.At),
 	}
 	for _, p := range r.Partitions {
 		health.Partitions = append(health.Partitions, OwnedPartition(p))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -56,8 +57,8 @@ func (o *Options) withDefaults() (Options, error) {
 type Hub struct {
 	store *store.Hub
 	meter *storage.Meter
-	// ringer is nil without Options.Doorbell.
-	ringer *doorbell.Ringer
+	// ringer is nil as long as nobody is to be rung.
+	ringer atomic.Pointer[doorbell.Ringer]
 	// counter names the meter to others; opened is when it began to count.
 	counter  string
 	opened   time.Time
@@ -195,7 +196,7 @@ func (r *reached) hub(partitions int, o Options) *Hub {
 	}
 	hub.counter, hub.opened = hub.store.NewID("counter"), hub.told()
 	if o.Doorbell {
-		hub.ringer = hub.store.NewRinger(doorbell.Secret{}, true)
+		hub.UseDoorbells()
 	}
 	return hub
 }
@@ -240,6 +241,12 @@ func (h *Hub) Delete(ctx context.Context) error {
 
 // MeterProvider returns Options.MeterProvider, nil if there is none.
 func (h *Hub) MeterProvider() metric.MeterProvider { return h.provider }
+
+// UseDoorbells makes clients of the hub ring from now on, as Options.Doorbell does. A worker that has a
+// doorbell calls it for its hub. It may be called at any time, and again.
+func (h *Hub) UseDoorbells() {
+	h.ringer.CompareAndSwap(nil, h.store.NewRinger(doorbell.Secret{}, true))
+}
 
 // Store returns the hub's storage for the engine's own packages.
 func (h *Hub) Store() *store.Hub { return h.store }

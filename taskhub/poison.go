@@ -243,12 +243,15 @@ func (c *Client) readPoison(ctx context.Context, id string) (*wire.Poison, error
 func (c *Client) RetryPoison(ctx context.Context, id string) error {
 	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	p, err := c.readPoison(ctx, id)
-	if err == nil {
-		err = c.store.Requeue(ctx, p)
-	}
 	if err != nil {
 		return fmt.Errorf("retry poison message: %w", explain(err))
 	}
+	ring := c.hub.aboutToRing(ctx)
+	if err := c.store.Requeue(ctx, p); err != nil {
+		ring.drop()
+		return fmt.Errorf("retry poison message: %w", explain(err))
+	}
+	ring.done(p.Queue)
 	return nil
 }
 

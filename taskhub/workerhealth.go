@@ -24,6 +24,10 @@ type WorkerHealth struct {
 	// Activities is how many activities run, Buffered how many control messages are held.
 	Activities int
 	Buffered   int
+	// Doorbell is where others can wake the worker, as host and port, "" if they cannot; Rings is how often
+	// they did.
+	Doorbell string
+	Rings    int64
 	// Cost is what was sent through the Hub that the worker was made with.
 	Cost Cost
 }

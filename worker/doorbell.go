@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/durafleet/durafleet/internal/doorbell"
@@ -14,6 +15,8 @@ import (
 // have a Doorbell, and by clients of a hub that was opened with taskhub.Options.Doorbell. The address is
 // published in the rows of the partitions that the worker owns, together with a random secret without which a
 // datagram is ignored. Nothing depends on a datagram: where one is lost, a message waits for the next poll.
+//
+// Clients of the very taskhub.Hub that the worker was made with ring as well.
 //
 // The zero value means all defaults.
 type Doorbell struct {
@@ -47,18 +50,24 @@ func (o *Options) defaultPoll() time.Duration {
 type doorbells struct {
 	ringer *doorbell.Ringer // nil without Options.Doorbell
 	secret doorbell.Secret
-	bell   *doorbell.Bell // nil until it is open, or if it cannot be
-	text   string         // what is published, "" without a bell
+	bell   atomic.Pointer[doorbell.Bell] // nil until it is open, or if it cannot be
 }
 
-// newDoorbells returns what does nothing yet. A worker that takes part in the sharing of partitions reads the
+// init makes ready what does nothing yet. A worker that takes part in the sharing of partitions reads the
 // addresses of others there anyway.
-func (w *Worker) newDoorbells() doorbells {
-	if w.opts.Doorbell == nil {
-		return doorbells{}
+func (d *doorbells) init(w *Worker) {
+	if w.opts.Doorbell != nil {
+		d.secret = w.hub.NewSecret()
+		d.ringer = w.hub.NewRinger(d.secret, len(w.registry.orchestrations) == 0)
 	}
-	secret := w.hub.NewSecret()
-	return doorbells{secret: secret, ringer: w.hub.NewRinger(secret, len(w.registry.orchestrations) == 0)}
+}
+
+// text is what is published, "" without a bell.
+func (d *doorbells) text() string {
+	if bell := d.bell.Load(); bell != nil {
+		return bell.Address().Text()
+	}
+	return ""
 }
 
 // openBell opens the worker's own bell. Without it the worker does everything, but later. A worker that owns
@@ -77,13 +86,13 @@ func (w *Worker) openBell(ctx context.Context, serving *run.Group) {
 		}
 		return
 	}
-	w.bells.bell, w.bells.text = bell, bell.Address().Text()
+	w.bells.bell.Store(bell)
 	w.opts.Logger.Info("doorbell open", "address", bell.Address())
 	serving.Go(ctx, "worker: doorbell", func(ctx context.Context) { bell.Serve(ctx, w.answer) })
 }
 
 // published reports whether others can know of the worker's bell: it has one, and owns a partition.
-func (w *Worker) published() bool { return w.bells.text != "" && w.readers.count() > 0 }
+func (w *Worker) published() bool { return w.bells.bell.Load() != nil && w.readers.count() > 0 }
 
 // answer does what a ring asks for.
 func (w *Worker) answer(ring doorbell.Ring) {

@@ -356,3 +356,26 @@ func TestDoorbell_NoLookup(t *testing.T) {
 		soonAfter(t, w, id, 31*time.Second)
 	})
 }
+
+// Clients of the hub that a worker was made with ring by themselves, and the worker tells where its bell is and
+// how often it was rung, but not the secret.
+func TestDoorbell_OwnHub(t *testing.T) {
+	t.Parallel()
+	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
+		m := w.Start(ringing(), bellBindings()...)
+		balanced(t, w, 1)
+		pass(t, w, 5*time.Minute)
+		id := idOf(w, 0, "one")
+		_, err := taskhub.Start(w.Context(), taskhub.NewClient(m.Hub), bellOne, 1, taskhub.InstanceID(id))
+		check(t, err)
+		soonAfter(t, w, id, moment)
+		pass(t, w, 2*time.Minute)
+		health, err := w.Hub.Health(w.Context())
+		check(t, err)
+		for _, h := range []taskhub.WorkerHealth{m.Health(), health.Workers[0].WorkerHealth} {
+			if _, err := netip.ParseAddrPort(h.Doorbell); err != nil || h.Rings == 0 {
+				t.Errorf("the doorbell is at %q and was rung %d times", h.Doorbell, h.Rings)
+			}
+		}
+	})
+}

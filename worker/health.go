@@ -32,6 +32,9 @@ func (w *Worker) Health() taskhub.WorkerHealth {
 		Unknown: w.unknown.waiting(at), Held: w.heldInstances.waiting(at),
 		Running: w.running.list(at), Buffered: w.buffer.size(), Cost: w.cost(),
 	}
+	if bell := w.bells.bell.Load(); bell != nil {
+		health.Doorbell, health.Rings = bell.Address().String(), bell.Counts().Answered
+	}
 	if began := w.began.Load(); began != nil {
 		health.Started = at.wall(*began)
 	}

@@ -49,7 +49,7 @@ func (w *Worker) withdrawReport(ctx context.Context) {
 func reportOf(h taskhub.WorkerHealth) store.Report {
 	report := store.Report{
 		WorkerID: h.WorkerID, At: h.At, Started: h.Started, Stalls: h.Stalls,
-		Activities: h.Activities, Buffered: h.Buffered,
+		Activities: h.Activities, Buffered: h.Buffered, Doorbell: h.Doorbell, Rings: h.Rings,
 		Cost: store.ReportCost{Counter: h.Cost.Counter, Since: h.Cost.Since},
 	}
 	for _, r := range h.Cost.Requests {

@@ -89,7 +89,7 @@ func New(hub *taskhub.Hub, opts *Options, bindings ...Binding) (*Worker, error) 
 	}
 	w.opts.Logger = full.Logger.With("worker", full.WorkerID)
 	w.keeper = newKeeper(w.hub.Account.Queues, full.Visibility, w.opts.Logger)
-	w.bells = w.newDoorbells()
+	w.bells.init(w)
 	w.keeper.returned = func(ctx context.Context, queue string) { w.wake(ctx, []string{queue}) }
 	w.items = newItems(w)
 	if _, err := w.newManager(); err != nil {
@@ -97,6 +97,9 @@ func New(hub *taskhub.Hub, opts *Options, bindings ...Binding) (*Worker, error) 
 	}
 	if _, err := w.newAppLease(); err != nil {
 		return nil, err
+	}
+	if full.Doorbell != nil {
+		hub.UseDoorbells()
 	}
 	return w, nil
 }
@@ -195,8 +198,8 @@ func (w *Worker) newManager() (*partition.Manager, error) {
 		StallAfter:      w.opts.MaxPollInterval + stallMargin,
 		Logger:          w.opts.Logger,
 		Random:          func() float64 { return w.hub.Random("partitions") },
-		Doorbell:        w.bells.text,
-		SkipReads:       w.bells.text != "", // peers that are in a hurry ring
+		Doorbell:        w.bells.text(),
+		SkipReads:       w.bells.bell.Load() != nil, // peers that are in a hurry ring
 		OnRead:          w.learn,
 		OnWrite:         w.tellOthers,
 	})

@@ -42,6 +42,8 @@ const (
 	// CauseStart is the start of an instance, CauseCommand an event, terminate, suspend or resume.
 	CauseStart
 	CauseCommand
+	// CauseRing is the look-up of the doorbells of workers.
+	CauseRing
 	// CauseRead is a client's look at instances, CausePurge their removal.
 	CauseRead
 	CausePurge
@@ -55,7 +57,7 @@ var causeNames = [causes]string{
 	CauseOther: "other", CausePoll: "poll", CauseReceive: "receive", CauseLoad: "load", CauseMessage: "message",
 	CauseTurn: "turn", CauseRow: "row", CauseSettle: "settle", CauseActivity: "activity", CauseRenew: "renew",
 	CauseLease: "lease", CauseReport: "report", CausePoison: "poison", CauseOpen: "open", CauseStart: "start",
-	CauseCommand: "command", CauseRead: "read", CausePurge: "purge", CauseAdmin: "admin",
+	CauseCommand: "command", CauseRing: "ring", CauseRead: "read", CausePurge: "purge", CauseAdmin: "admin",
 }
 
 // Causes returns all causes.

@@ -25,6 +25,8 @@ type Report struct {
 	Running    []ReportActivity  `json:"running,omitempty"`
 	Activities int               `json:"activities"`
 	Buffered   int               `json:"buffered"`
+	Doorbell   string            `json:"doorbell,omitempty"`
+	Rings      int64             `json:"rings,omitempty"`
 	Cost       ReportCost        `json:"cost,omitzero"`
 
 	// Written is when the report, or the one before it, was stored, by the service's clock.

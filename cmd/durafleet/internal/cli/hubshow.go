@@ -64,6 +64,9 @@ type workerView struct {
 	Buffered   int     `json:"buffered"`
 	Held       int     `json:"held"`
 	Stalls     int64   `json:"stalls"`
+	// Doorbell is where the worker can be woken, Rings how often it was.
+	Doorbell string `json:"doorbell,omitempty"`
+	Rings    int64  `json:"rings,omitempty"`
 }
 
 // nameView is a name that messages wait for.
@@ -153,6 +156,7 @@ func viewWorker(w *taskhub.WorkerReport) workerView {
 	view := workerView{
 		ID: w.WorkerID, ReportAge: tenths(max(0, w.Age)), Fresh: w.Fresh, Partitions: len(w.Partitions),
 		Activities: w.Activities, Buffered: w.Buffered, Held: len(w.Held),
+		Doorbell: w.Doorbell, Rings: w.Rings,
 	}
 	for _, stalls := range w.Stalls {
 		view.Stalls += stalls
@@ -206,11 +210,11 @@ func (p *program) workerTable(view *hubView) {
 			}
 			rows[i] = []string{
 				w.ID, seen, strconv.Itoa(w.Partitions), strconv.Itoa(w.Activities), strconv.Itoa(w.Buffered),
-				strconv.Itoa(w.Held), strconv.FormatInt(w.Stalls, 10),
+				strconv.Itoa(w.Held), strconv.FormatInt(w.Stalls, 10), or(w.Doorbell),
 			}
 		}
 		fmt.Fprintln(p.Out)
-		p.columns([]string{"WORKER", "REPORTED", "PARTITIONS", "ACTIVITIES", "BUFFERED", "HELD", "STALLS"}, rows)
+		p.columns([]string{"WORKER", "REPORTED", "PARTITIONS", "ACTIVITIES", "BUFFERED", "HELD", "STALLS", "DOORBELL"}, rows)
 	}
 	if len(view.Silent) > 0 {
 		fmt.Fprintf(p.Out, "\nWorkers that leave no report, as .NET workers: %s. When they polled, what they run and which names they lack is not known.\n",
