@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,6 +66,59 @@ func TestCost_OfInstances(t *testing.T) {
 			check(t, err)
 			if string(status.Output) != "3" {
 				t.Errorf("output %s", status.Output)
+			}
+		})
+	}
+}
+
+// scribe writes down the requests that are made for instances, in their order.
+type scribe struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (s *scribe) hook(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+	err := next(ctx)
+	switch cause := storage.CauseOf(ctx); cause {
+	case storage.CauseLease, storage.CauseOpen, storage.CauseReport:
+	default:
+		if !call.Empty {
+			s.mu.Lock()
+			s.lines = append(s.lines, fmt.Sprintf("%s %s", cause, call.Kind))
+			s.mu.Unlock()
+		}
+	}
+	return err
+}
+
+// HelloCities5 is the example of docs/cost.md, request by request.
+func TestCost_OfFiveActivities(t *testing.T) {
+	t.Parallel()
+	for _, chosen := range []bool{false, true} {
+		fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
+			s := &scribe{}
+			hub, err := taskhub.Open(w.Context(), taskhub.Ports(storage.WithHook(w.Account, s.hook)), w.Hub.Name(), nil)
+			check(t, err)
+			member := w.StartHooked(s.hook, &worker.Options{NoHealthReports: true}, costStep.With(plusOne), costRun.With(costRunner))
+			var options []taskhub.StartOption
+			want := []string{
+				"start queue.put", "start table.insert", "receive queue.get", "load table.read",
+				"turn table.transact", "turn table.transact", "turn table.transact", "turn table.transact", "turn table.transact",
+				"row table.merge", "settle queue.delete",
+			}
+			if chosen {
+				options = append(options, taskhub.InstanceID("chosen"))
+				want = append([]string{"start table.read"}, want...)
+			}
+			instance, err := taskhub.Start(w.Context(), taskhub.NewClient(hub), costRun, 5, options...)
+			check(t, err)
+			w.Settled(time.Minute, instance.ID())
+			check(t, member.Stop())
+			if diff := cmp.Diff(want, s.lines); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if noted := w.Sentinel(instance.ID()).Cost; noted != 10 {
+				t.Errorf("the instance notes %d", noted)
 			}
 		})
 	}
