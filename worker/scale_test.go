@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/fleettest"
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/storage"
@@ -156,4 +157,34 @@ func TestScale_Waiting(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A hub may hold any number of instances that wait: the worker keeps what its budget allows, and any of them
+// goes on when its event comes. With n at 100,000 this takes a minute.
+func TestScale_ManyWaiting(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
+	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
+		const n, budget = 20_000, 16 << 20
+		m := w.Start(&worker.Options{MaxSessionBytes: budget}, scaleBindings()...)
+		ids := make([]string, n)
+		for i := range ids {
+			ids[i] = launch(t, w, scaleWait, "x").ID()
+		}
+		w.Eventually(time.Hour, "the worker has come to rest", func() bool {
+			run.Sleep(w.Context(), 20*time.Second)
+			return w.MessagesLeft() == 0
+		})
+		if stats := m.Stats(); stats.SessionBytes > budget || stats.Sessions > budget>>13 || stats.Turns < n {
+			t.Errorf("after %d turns %d instances with %d bytes are in memory", stats.Turns, stats.Sessions, stats.SessionBytes)
+		}
+		for i := 0; i < n; i += n / 10 {
+			raise(t, w, ids[i], progSignal, i)
+			if status := endOf(t, w, ids[i]); status.Status != history.Completed {
+				t.Errorf("instance %d is %s", i, status.Status)
+			}
+		}
+	})
 }
