@@ -103,6 +103,9 @@ func (s *session) commit(ctx context.Context, at stage) error {
 	if at.more {
 		s.pending = &pending{in: p.in, before: s.before(&sorted{}), since: p.since, out: p.out, begun: true, suspension: p.suspension}
 		s.pending.before.customStatus = p.before.customStatus
+		if p.before.fresh {
+			s.debt = &debt{since: time.Now(), whole: true}
+		}
 		return nil
 	}
 	// 3. Status row. It must not fall behind for good: if it cannot be written, the messages stay.
