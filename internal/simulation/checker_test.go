@@ -47,6 +47,8 @@ type record struct {
 	ends map[string]string
 	// early are executions that their rows showed as ended before they had a history.
 	early map[string]bool
+	// blobs are the payloads to which the history refers.
+	blobs map[string]bool
 }
 
 // tracked is a message in a queue.
@@ -54,7 +56,9 @@ type tracked struct {
 	content *wire.Message
 	// got says that somebody has taken it.
 	got     bool
-	renewed int // record.renewed when it was put
+	last    *delivery
+	large   bool // its content is in a blob
+	renewed int  // record.renewed when it was put
 }
 
 type leaseKey struct {
@@ -126,6 +130,7 @@ func (c *checker) done(st *step, v verdict, err error) {
 	defer c.mu.Unlock()
 	c.trace(st, v, err)
 	if err != nil {
+		c.refused(st, err)
 		return
 	}
 	call := st.call
@@ -135,19 +140,34 @@ func (c *checker) done(st *step, v verdict, err error) {
 	case storage.QueueUpdate:
 		c.hidden(st)
 	case storage.QueueGet:
-		for _, m := range call.Result.(storage.Batch).Messages {
-			if t := c.messages[m.ID]; t != nil {
-				t.got = true
-			}
-		}
+		c.got(st.process, call.Result.(storage.Batch).Messages, v == proceed)
 	case storage.QueueDelete:
 		c.deleted(st)
+	case storage.BlobDelete:
+		c.dropped(st.process, call.Key)
 	case storage.TableQuery:
 		if call.Target == c.w.names.PartitionsTable() && v == proceed {
 			c.listed(st.process, call.Result.(storage.Page).Rows)
 		}
 	case storage.TableReplace, storage.TableInsert, storage.TableMerge, storage.TableDelete, storage.TableTransact:
 		c.wrote(st)
+	}
+}
+
+// got looks at what a queue has handed out. The reply may be late, because payloads have to be read, or lost.
+func (c *checker) got(p *process, batch []storage.Message, known bool) {
+	for _, m := range batch {
+		if t := c.messages[m.ID]; t != nil {
+			known = known && !t.large
+		}
+	}
+	for _, m := range batch {
+		if t := c.messages[m.ID]; t != nil {
+			t.got, t.last = true, nil
+			if known {
+				t.last = &delivery{p, time.Now()}
+			}
+		}
 	}
 }
 
@@ -230,7 +250,8 @@ func (c *checker) put(st *step) {
 	}
 	c.resting(st.process, m)
 	c.requested[keyOf(m)] = true
-	c.messages[receipt.ID] = &tracked{content: m, renewed: c.record(m.Target.InstanceID).renewed}
+	_, blob, _ := wire.DecodeMessage(st.call.Content.(storage.Posted).Text)
+	c.messages[receipt.ID] = &tracked{content: m, large: blob != "", renewed: c.record(m.Target.InstanceID).renewed}
 }
 
 // longestRest is how long a message may be put aside. Timers and delayed starts rest until they are due.
@@ -239,6 +260,9 @@ const longestRest = 10 * time.Minute
 func (c *checker) hidden(st *step) {
 	posted := st.call.Content.(storage.Posted)
 	t := c.messages[st.call.Key]
+	if t != nil {
+		t.last = nil
+	}
 	if posted.Hidden <= longestRest || t == nil {
 		return
 	}
@@ -293,7 +317,9 @@ func (c *checker) deleted(st *step) {
 	wrong := false
 	switch e := m.Event.(type) {
 	case *history.TaskScheduled:
-		wrong = !over && !foreign && !r.answered(e.EventID) && !c.doubled(m) &&
+		// What a turn that was never stored has asked for, nobody will count on once another turn is stored instead.
+		superseded := !r.recorded(e.EventID) && m.Episode != nil && *m.Episode <= r.state.Episodes()
+		wrong = !over && !foreign && !superseded && !r.answered(e.EventID) && !c.doubled(m) &&
 			!c.requested[requestKey(history.KindTaskCompleted, m.Target.InstanceID, m.Target.ExecutionID, e.EventID)]
 	case *history.ExecutionStarted:
 		wrong = !r.begun[e.Instance.ExecutionID] && c.awaited(e) && !c.doubled(m)
@@ -307,6 +333,8 @@ func (c *checker) deleted(st *step) {
 	}
 	if wrong {
 		c.w.fail("%v deletes a %s for %s although its effect is not stored", st.process, m.Event.Kind(), m.Target.InstanceID)
+	} else if problem := c.unattended(m.Target.InstanceID); problem != "" {
+		c.w.fail("%v deletes the last message of %s, a %s, although %s", st.process, m.Target.InstanceID, m.Event.Kind(), problem)
 	}
 }
 
@@ -438,7 +466,7 @@ func (c *checker) committed(st *step, operations []storage.Operation) {
 	id := wire.UnescapeKey(operations[0].Row.PartitionKey)
 	r := c.record(id)
 	if operations[0].Action == storage.Delete {
-		r.execution, r.rows, r.state = "", 0, &history.State{}
+		r.execution, r.rows, r.state, r.blobs = "", 0, &history.State{}, map[string]bool{}
 		r.renewed++
 		return
 	}
@@ -487,7 +515,7 @@ func (c *checker) row(id string, r *record, row storage.Row, ended string) strin
 		if index != 0 {
 			return fmt.Sprintf("execution %s begins there", execution)
 		}
-		r.execution, r.rows, r.state = execution, 0, &history.State{}
+		r.execution, r.rows, r.state, r.blobs = execution, 0, &history.State{}, map[string]bool{}
 		r.begun[execution] = true
 	} else if execution == ended {
 		return "comes after the end"
@@ -496,6 +524,9 @@ func (c *checker) row(id string, r *record, row storage.Row, ended string) strin
 		return fmt.Sprintf("comes after %d rows", r.rows)
 	}
 	r.rows++
+	for _, blob := range wire.BlobColumns(row.Values) {
+		r.blobs[blob] = true
+	}
 	event, err := wire.DecodeEvent(row.Values)
 	if err != nil {
 		return err.Error()

@@ -99,6 +99,9 @@ func (c *checker) final() {
 				c.w.fail("activity %s ran %d times although nothing went wrong", call, n)
 			}
 		}
+		if blob := c.garbage(); blob != "" {
+			c.w.fail("%s is left although nothing went wrong, and nothing refers to it", blob)
+		}
 	}
 	c.purgeAll(client, rows)
 }

@@ -26,6 +26,7 @@ const (
 	opFan     opKind = "fan"     // N activities at once, the last of which takes ten times as long if Slow
 	opLocals  opKind = "locals"  // N local activities in sequence
 	opBeside  opKind = "beside"  // an activity, and N events of the name Key meanwhile
+	opForget  opKind = "forget"  // an activity that nobody waits for
 	opSleep   opKind = "sleep"   // a timer
 	opWait    opKind = "wait"    // N events of the name Key
 	opRace    opKind = "race"    // an event of the name Key, which begins with r, against a timer
@@ -102,6 +103,7 @@ var errAsked = errors.New("failed as it was asked to")
 func (w *world) runTask(ctx context.Context, p *process, t task) (string, error) {
 	info, _ := activity.FromContext(ctx)
 	n := w.ledger.begin(p, info)
+	defer w.ledger.end(p, info)
 	if !t.Local && !p.dead.Load() {
 		w.check.begun(p, info, t)
 	}
@@ -171,6 +173,8 @@ func (p *player) play(o op) error {
 		return p.locals(o)
 	case opBeside:
 		return p.beside(o)
+	case opForget:
+		p.call(o, task{Key: o.Key, For: o.For})
 	case opSleep:
 		began := ctx.Now()
 		_, err := ctx.Timer(o.For).Await()
@@ -373,7 +377,7 @@ func (e *expectation) add(o op) {
 		}
 	case opDetach:
 		e.note("%s detached", o.Key)
-	case opStatus:
+	case opStatus, opForget:
 	}
 }
 
@@ -409,7 +413,7 @@ func (g *generator) op(depth int) op {
 	o := op{Key: fmt.Sprintf("o%d", g.n)}
 	kinds := []opKind{
 		opCall, opCall, opCall, opFan, opFan, opLocals, opSleep, opSleep, opRetry, opFail, opStatus, opWait, opWait, opBeside, opRace,
-		opRace, opChild, opBranch, opDetach, opPanic, opUncatch,
+		opRace, opChild, opBranch, opDetach, opForget, opPanic, opUncatch,
 	}
 	for o.Kind = ""; o.Kind == ""; {
 		o.Kind = kinds[g.dice.IntN(len(kinds))]
@@ -423,6 +427,8 @@ func (g *generator) op(depth int) op {
 		o.Key = "r" + o.Key
 	}
 	switch o.Kind {
+	case opForget:
+		o.For, o.Local = g.pause(time.Minute), g.dice.IntN(6) == 0
 	case opCall:
 		o.For, o.Local = g.pause(3*time.Minute), g.dice.IntN(6) == 0
 		if g.dice.IntN(12) == 0 {
@@ -431,6 +437,9 @@ func (g *generator) op(depth int) op {
 	case opFan:
 		o.N, o.For, o.Local = 2+g.dice.IntN(5), g.pause(30*time.Second), g.dice.IntN(6) == 0
 		o.Slow = g.dice.IntN(3) == 0
+		if g.dice.IntN(60) == 0 { // more than a transaction holds
+			o.N, o.For = 50, 0
+		}
 	case opLocals:
 		o.N, o.For, o.Local = 2+g.dice.IntN(5), g.pause(2*time.Second), true
 	case opSleep:
@@ -470,9 +479,11 @@ type ledger struct {
 	mu    sync.Mutex
 	runs  map[string]int
 	begun int
+	// now counts the runs that have not ended, by process, too.
+	now map[string]int
 }
 
-func newLedger() *ledger { return &ledger{runs: map[string]int{}} }
+func newLedger() *ledger { return &ledger{runs: map[string]int{}, now: map[string]int{}} }
 
 // begin notes a run and returns its number.
 func (l *ledger) begin(p *process, info activity.Info) int {
@@ -482,6 +493,18 @@ func (l *ledger) begin(p *process, info activity.Info) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begun++
-	l.runs[fmt.Sprintf("%s/%s/%d", info.InstanceID, info.ExecutionID, info.TaskID)]++
+	call := fmt.Sprintf("%s/%s/%d", info.InstanceID, info.ExecutionID, info.TaskID)
+	l.runs[call]++
+	l.now[fmt.Sprint(p, " ", call)]++
+	if l.now[fmt.Sprint(p, " ", call)] > 1 && p.world.orderly() {
+		p.world.fail("%v runs activity %s twice at the same time", p, call)
+	}
 	return l.begun
+}
+
+// end notes that a run has ended.
+func (l *ledger) end(p *process, info activity.Info) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now[fmt.Sprintf("%v %s/%s/%d", p, info.InstanceID, info.ExecutionID, info.TaskID)]--
 }
