@@ -92,7 +92,7 @@ type WorkerCost struct {
 type FleetRequests struct {
 	Requests
 	// PerHour is how many of them the fresh workers send in an hour, on the average since they
-	// began.
+	// began. It is 0 for the opening of a hub, which does not happen again.
 	PerHour float64
 }
 
@@ -166,7 +166,7 @@ func (f *FleetRequests) join(r Requests, w *WorkerCost) {
 	f.Count += r.Count
 	f.Sent += r.Sent
 	f.Received += r.Received
-	if span := w.At.Sub(w.Since); w.Fresh && span > 0 {
+	if span := w.At.Sub(w.Since); w.Fresh && span > 0 && r.Cause != storage.CauseOpen.String() {
 		f.PerHour += float64(r.Count) / span.Hours()
 	}
 }

@@ -96,6 +96,7 @@ func TestHub_FleetCost(t *testing.T) {
 		turns := func(counter string, n int64) store.ReportCost {
 			return store.ReportCost{Counter: counter, Since: now.Add(-2 * time.Hour), Requests: []store.ReportRequests{
 				{Kind: "table.transact", Cause: "turn", Count: n, Sent: 10, Received: 20},
+				{Kind: "table.query", Cause: "open", Count: 1},
 			}}
 		}
 		putReport(t, hub, "dead", turns("d", 1000), now)
@@ -108,9 +109,10 @@ func TestHub_FleetCost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []taskhub.FleetRequests{{
-			Requests: taskhub.Requests{Kind: "table.transact", Cause: "turn", Count: 1160, Sent: 30, Received: 60}, PerHour: 80,
-		}}
+		want := []taskhub.FleetRequests{
+			{Requests: taskhub.Requests{Kind: "table.query", Cause: "open", Count: 3}},
+			{Requests: taskhub.Requests{Kind: "table.transact", Cause: "turn", Count: 1160, Sent: 30, Received: 60}, PerHour: 80},
+		}
 		if diff := cmp.Diff(want, fleet.Requests); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

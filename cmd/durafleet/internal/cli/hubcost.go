@@ -237,8 +237,10 @@ func money(sum float64) string {
 	switch {
 	case sum == 0:
 		return "0"
-	case sum < 0.01:
-		return strconv.FormatFloat(sum, 'f', 6, 64)
+	case sum < 0.0001:
+		return "<0.0001"
+	case sum < 1:
+		return strconv.FormatFloat(sum, 'f', 4, 64)
 	}
 	return strconv.FormatFloat(sum, 'f', 2, 64)
 }
