@@ -29,7 +29,7 @@ func (s *session) costOfRest(p *pending, c *plan, deletes []*held) int64 {
 			cost++
 		}
 	}
-	return cost
+	return max(0, cost) // a checkpoint before may have noted what did not come to pass
 }
 
 // noted takes what a checkpoint has noted out of what is spent beyond that.

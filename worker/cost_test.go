@@ -23,7 +23,12 @@ import (
 var (
 	costStep = activity.Declare[int, int]("CostStep")
 	costRun  = orchestration.Declare[int, int]("CostRun")
+	costWait = orchestration.Declare[int, int]("CostWait")
 )
+
+func costWaiter(ctx *orchestration.Context, _ int) (int, error) {
+	return orchestration.WaitForEvent(ctx, progSignal).Await()
+}
 
 func costRunner(ctx *orchestration.Context, n int) (int, error) {
 	for i := range n {
@@ -32,6 +37,57 @@ func costRunner(ctx *orchestration.Context, n int) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// costsOfInstances returns what a meter has counted for instances. Gets are shared, and leases are nobody's.
+func costsOfInstances(t *testing.T, counts *storage.Meter) int64 {
+	t.Helper()
+	var sum int64
+	for _, e := range counts.Entries() {
+		switch e.Cause {
+		case storage.CauseLoad, storage.CauseMessage, storage.CauseTurn, storage.CauseRow, storage.CauseSettle, storage.CauseActivity:
+			sum += e.Requests
+		case storage.CausePoll, storage.CauseReceive, storage.CauseLease, storage.CauseOpen:
+		default:
+			t.Errorf("unexpected: %+v", e)
+		}
+	}
+	return sum
+}
+
+// Whoever goes on with an instance goes on counting; a new start under its id begins again.
+func TestCost_GoesOn(t *testing.T) {
+	t.Parallel()
+	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
+		want := int64(2 + 1) // the start and the event
+		during := func(step func()) {
+			counts := &storage.Meter{}
+			member := w.StartHooked(counts.Hook, &worker.Options{NoHealthReports: true}, costWait.With(costWaiter))
+			step()
+			check(t, member.Stop())
+			want += costsOfInstances(t, counts)
+		}
+		instance := launch(t, w, costWait, 0, taskhub.InstanceID("again"))
+		during(func() {
+			_, err := w.Client.WaitForStart(w.Context(), "again")
+			check(t, err)
+		})
+		first := w.Sentinel("again").Cost
+		check(t, taskhub.RaiseEvent(w.Context(), w.Client, "again", progSignal, 1))
+		during(func() { w.Settled(time.Minute, instance.ID()) })
+		if got := w.Sentinel("again").Cost; first == 0 || got <= first || got != want {
+			t.Errorf("noted %d, then %d, want %d", first, got, want)
+		}
+		launch(t, w, costWait, 0, taskhub.InstanceID("again"), taskhub.ReplaceLive)
+		want = 2
+		during(func() {
+			_, err := w.Client.WaitForStart(w.Context(), "again")
+			check(t, err)
+		})
+		if got := w.Sentinel("again").Cost; got != want {
+			t.Errorf("after another start: noted %d, want %d", got, want)
+		}
+	})
 }
 
 // An instance notes what it takes, work items that were run out of the queue included.
@@ -48,17 +104,7 @@ func TestCost_OfInstances(t *testing.T) {
 			client := taskhub.NewClient(w.Hub)
 			got, known, err := client.InstanceCost(w.Context(), id)
 			check(t, err)
-			// The gets are shared, and so are the leases; the start is the client's.
-			want := int64(2)
-			for _, e := range counts.Entries() {
-				switch e.Cause {
-				case storage.CauseLoad, storage.CauseMessage, storage.CauseTurn, storage.CauseRow, storage.CauseSettle, storage.CauseActivity:
-					want += e.Requests
-				case storage.CausePoll, storage.CauseReceive, storage.CauseLease, storage.CauseOpen:
-				default:
-					t.Errorf("unexpected: %+v", e)
-				}
-			}
+			want := 2 + costsOfInstances(t, counts) // the start is the client's
 			if !known || got != want {
 				t.Errorf("inline %v: noted %d, known %v, want %d: %v", !noInline, got, known, want, counts.Entries())
 			}
