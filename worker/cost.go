@@ -24,12 +24,19 @@ func (s *session) costOfRest(p *pending, c *plan, deletes []*held) int64 {
 	if p.out.Completed != nil {
 		cost += s.r.timers.kept(s.id, p.out.Instance().ExecutionID)
 	}
-	for _, h := range deletes {
+	cost += costOfDeletes(deletes)
+	return max(0, cost) // a checkpoint before may have noted what did not come to pass
+}
+
+// costOfDeletes returns how many requests it takes to delete messages.
+func costOfDeletes(batch []*held) int64 {
+	var cost int64
+	for _, h := range batch {
 		if !h.lost() {
 			cost++
 		}
 	}
-	return max(0, cost) // a checkpoint before may have noted what did not come to pass
+	return cost
 }
 
 // noted takes what a checkpoint has noted out of what is spent beyond that.

@@ -294,7 +294,10 @@ func (s *session) discardAside(ctx context.Context, batch []*held) {
 		return
 	}
 	s.r.expect(batch)
-	s.r.group.Go(storage.WithCause(ctx, storage.CauseSettle), "worker: delete messages", func(ctx context.Context) {
+	// They count now: the next checkpoint may be stored before they are sent.
+	s.spent.Add(costOfDeletes(batch))
+	ctx = storage.WithTally(storage.WithCause(ctx, storage.CauseSettle), nil)
+	s.r.group.Go(ctx, "worker: delete messages", func(ctx context.Context) {
 		run.Each(ctx, "worker: delete messages", len(batch), parallel, func(ctx context.Context, i int) {
 			s.r.remove(ctx, batch[i])
 		})
