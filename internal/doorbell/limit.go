@@ -6,36 +6,42 @@ import (
 	"time"
 )
 
-const (
-	// burst is how many rings about one thing are answered at once, refill the time after which one more
-	// is.
-	burst  = 10
-	refill = 50 * time.Millisecond
-	// tableRefill is that of Partitions: a look at the table means more than a look into a queue.
-	tableRefill = 500 * time.Millisecond
+// limit is how many rings about one thing are answered at once, and the time after which one more is.
+type limit struct {
+	burst  float64
+	refill time.Duration
+}
+
+var (
+	// queueLimit answers the first ring at once. While there is traffic, a reader looks often enough by
+	// itself: to look for every single message would only cost more requests.
+	queueLimit = limit{burst: 1, refill: 100 * time.Millisecond}
+	// tableLimit is that of Partitions, which change hands several at a time, and seldom.
+	tableLimit = limit{burst: 3, refill: 500 * time.Millisecond}
 )
 
 // bucket limits the rings about one thing. What comes too fast is merged into one that comes later: the
 // last ring is never dropped, since it may be the one about the last message.
 type bucket struct {
 	ring   Ring
-	refill time.Duration
+	limit  limit
 	tokens float64
 	at     time.Time
 	owed   bool
 }
 
 func newBucket(r Ring, now time.Time) *bucket {
-	b := &bucket{ring: r, refill: refill, tokens: burst, at: now}
+	b := &bucket{ring: r, limit: queueLimit, at: now}
 	if r.Topic == Partitions {
-		b.refill = tableRefill
+		b.limit = tableLimit
 	}
+	b.tokens = b.limit.burst
 	return b
 }
 
 // take reports whether a ring may be answered now.
 func (b *bucket) take(now time.Time) bool {
-	b.tokens = min(burst, b.tokens+float64(max(now.Sub(b.at), 0))/float64(b.refill))
+	b.tokens = min(b.limit.burst, b.tokens+float64(max(now.Sub(b.at), 0))/float64(b.limit.refill))
 	b.at = now
 	b.owed = b.tokens < 1
 	if b.owed {
@@ -47,7 +53,7 @@ func (b *bucket) take(now time.Time) bool {
 
 // next returns when the ring that is owed may be answered.
 func (b *bucket) next() time.Time {
-	return b.at.Add(time.Duration((1-b.tokens)*float64(b.refill)).Round(time.Microsecond) + time.Microsecond)
+	return b.at.Add(time.Duration((1-b.tokens)*float64(b.limit.refill)).Round(time.Microsecond) + time.Microsecond)
 }
 
 // limiter holds the buckets of all that a Bell can be rung for.
