@@ -99,6 +99,26 @@ func (p *pace) rest(ctx context.Context, done <-chan struct{}, until time.Time) 
 	return again
 }
 
+// gatherPoll is the pause after a poll that has emptied a queue whose news is rung for: what comes meanwhile
+// comes together.
+const gatherPoll = 20 * time.Millisecond
+
+// gather pauses after a poll that has emptied the queue. Signals of this time are answered by the next poll.
+func (p *pace) gather(ctx context.Context, done <-chan struct{}) {
+	timer := time.NewTimer(gatherPoll)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-done:
+	case <-ctx.Done():
+	}
+	run.Resume(ctx)
+	select {
+	case <-p.wake:
+	default:
+	}
+}
+
 // signal wakes the poller; it may be called by anyone.
 func (p *pace) signal() {
 	select {

@@ -136,6 +136,9 @@ func (r *reader) poll(drain <-chan struct{}) error {
 	for _, message := range received {
 		r.accept(message, sent)
 	}
+	if len(received) < storage.MaxMessagesPerGet && r.w.published() {
+		r.pace.gather(r.own, drain)
+	}
 	return nil
 }
 
