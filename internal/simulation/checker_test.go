@@ -54,6 +54,7 @@ type record struct {
 // tracked is a message in a queue.
 type tracked struct {
 	content *wire.Message
+	by      *process // who has put it
 	// got says that somebody has taken it.
 	got     bool
 	last    *delivery
@@ -251,7 +252,7 @@ func (c *checker) put(st *step) {
 	c.resting(st.process, m)
 	c.requested[keyOf(m)] = true
 	_, blob, _ := wire.DecodeMessage(st.call.Content.(storage.Posted).Text)
-	c.messages[receipt.ID] = &tracked{content: m, large: blob != "", renewed: c.record(m.Target.InstanceID).renewed}
+	c.messages[receipt.ID] = &tracked{content: m, by: st.process, large: blob != "", renewed: c.record(m.Target.InstanceID).renewed}
 }
 
 // longestRest is how long a message may be put aside. Timers and delayed starts rest until they are due.
