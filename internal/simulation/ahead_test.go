@@ -33,12 +33,12 @@ type ahead struct {
 // chooseAhead decides on it; first says that the worker takes nobody's place.
 func (w *world) chooseAhead(first bool) ahead {
 	if w.cut != nil {
-		return ahead{never: w.setup.inlining == never || w.setup.inlining == atFirst && !first, window: w.setup.window, activities: 10}
+		return ahead{never: w.setup.inlining == never || w.setup.inlining == atFirst && !first, window: w.setup.window, activities: 100}
 	}
 	return ahead{
 		never:      w.setup.inlining == never || w.setup.inlining == sometimes && w.dice.IntN(2) == 0,
 		window:     []time.Duration{0, 0, 20 * time.Millisecond, time.Second, 4 * time.Second}[w.dice.IntN(5)],
-		activities: []int{1, 3, 10}[w.dice.IntN(3)],
+		activities: []int{1, 3, 10, 100}[w.dice.IntN(4)],
 	}
 }
 
