@@ -67,6 +67,11 @@ func (c *checker) begun(p *process, info activity.Info, t task) {
 	if problem := c.rests(info.InstanceID, info.ExecutionID, t.Rests+2*(info.Attempt-1)); problem != "" {
 		c.w.fail("%v runs activity %d of %s although %s", p, info.TaskID, info.InstanceID, problem)
 	}
+	// Who looks for an instance whose activity runs has to find it; nobody but a purge removes its row.
+	r := c.record(info.InstanceID)
+	if _, err := c.w.raw.Tables.Read(c.w.background, c.w.names.InstancesTable(), wire.EscapeKey(info.InstanceID), ""); err != nil && r.renewed == 0 && !r.begun[info.ExecutionID] {
+		c.w.fail("%v runs activity %d of %s, which has no row yet", p, info.TaskID, info.InstanceID)
+	}
 }
 
 // resting looks at a message that an orchestration sends: the answers that it rests on must not get lost
@@ -98,8 +103,8 @@ func (c *checker) resting(p *process, m *wire.Message) {
 // has to be in the history or in a queue, or else a crash could bring another one in its place.
 func (c *checker) rests(id, execution string, n int) string {
 	r := c.record(id)
-	if !strings.EqualFold(r.execution, execution) && r.begun[execution] {
-		return "" // it is over
+	if !strings.EqualFold(r.execution, execution) && r.begun[execution] || r.state.Completed() != nil {
+		return "" // it is over, and what came for it was dropped
 	}
 	answers := map[int32]bool{}
 	if strings.EqualFold(r.execution, execution) {

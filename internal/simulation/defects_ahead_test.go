@@ -83,7 +83,13 @@ func aheadDefects() []defect {
 			`	s.dropFlights(cause)
 	messages := s.done
 `,
-			`	messages := s.done
+			`	flights := s.flights
+	defer func() {
+		if loaded, err := s.r.w.hub.LoadHistory(s.r.own, s.id); err == nil && loaded.State.Started() != nil {
+			s.stored, s.flights = loaded, flights
+		}
+	}()
+	messages := s.done
 `,
 		},
 		{
