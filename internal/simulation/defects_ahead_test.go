@@ -87,6 +87,7 @@ func aheadDefects() []defect {
 	defer func() {
 		if loaded, err := s.r.w.hub.LoadHistory(s.r.own, s.id); err == nil && loaded.State.Started() != nil {
 			s.stored, s.flights = loaded, flights
+			_ = s.replay()
 		}
 	}()
 	messages := s.done
