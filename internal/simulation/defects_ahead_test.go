@@ -51,11 +51,6 @@ func aheadDefects() []defect {
 			`	if p.answered && len(out.Messages) > 1000 {`,
 		},
 		{
-			"leaves-on-unstored-answers", "what has been in the air for too long is sent before the answers that it rests on are stored", "worker/pending.go",
-			`	if s.pending.answered && len(leaving) > 0 {`,
-			`	if s.pending.answered && len(leaving) > 1000 {`,
-		},
-		{
 			"memory-trusted", "a result that came through memory has an effect before it is stored", "worker/turn.go",
 			`		Firsthand:     in.firsthand(),
 `,
@@ -79,35 +74,9 @@ func aheadDefects() []defect {
 		s.dropFlights`,
 		},
 		{
-			"flights-outlive-session", "what was in the air when a session gave up is recorded by the next", "worker/session.go",
-			`	s.dropFlights(cause)
-	messages := s.done
-`,
-			`	flights := s.flights
-	defer func() {
-		if loaded, err := s.r.w.hub.LoadHistory(s.r.own, s.id); err == nil && loaded.State.Started() != nil {
-			s.stored, s.flights = loaded, flights
-			_ = s.replay()
-		}
-	}()
-	messages := s.done
-`,
-		},
-		{
 			"landed-forgotten", "a session forgets its guard when its last flight has landed", "worker/session.go",
 			`s.pending != nil || s.guard != nil }`,
 			`s.pending != nil }`,
-		},
-		{
-			"handed-not-put-back", "a message for an instance of a partition that has just been lost is kept", "worker/keep.go",
-			`	if r := w.readers.of(h.Queue); r == nil || !r.take(h) {
-		h.putBack(ctx, 0)
-	}
-`,
-			`	if r := w.readers.of(h.Queue); r != nil {
-		r.take(h)
-	}
-`,
 		},
 		{
 			"kept-timer-not-given-back", "the timers in memory are kept when the partition is handed over", "worker/timers.go",
@@ -136,44 +105,6 @@ func aheadDefects() []defect {
 		default:
 			c.puts[i].Delay = s.r.w.opts.Visibility
 		}`,
-		},
-		{
-			"landed-in-two", "an activity that lands while it is put into the queues is answered there, too", "worker/ahead.go",
-			`	f.item, f.phase = item, gone
-`,
-			`	f.item = item
-	f.s.flights = append(f.s.flights, f)
-`,
-		},
-		{
-			"debt-forgotten", "the row is not written when nothing is in the air any more", "worker/row.go",
-			`	due := whole || !said || s.debt != nil || `,
-			`	due := p.before.fresh || p.replaced || repeated || !said || `,
-		},
-		{
-			"first-answers-leave-no-debt", "the checkpoint after one that stored answers only takes the row for written", "worker/checkpoint.go",
-			`			s.debt = &debt{since: time.Now(), whole: true}
-`,
-			``,
-		},
-		{
-			"cut-short-answers", "an activity that a stop has cut short counts as failed", "worker/ahead.go",
-			`	case f.phase == flying && cause != nil && answer.Kind() == history.KindTaskFailed:
-		f.phase, f.since = queued, time.Time{} // it did not fail, it was not let finish
-`,
-			``,
-		},
-		{
-			"closed-too-late", "an event that arrives while something is in the air follows an episode that is not closed", "internal/turn/held.go",
-			`	if len(group) > 0 || r.in.Open && !r.out.State.AtRest() {`,
-			`	if len(group) > 0 {`,
-		},
-		{
-			"purged-brought-back", "a history without a row is taken for one whose row was not written yet", "worker/row.go",
-			`	dropped, err := s.r.w.hub.DropHistory(ctx, s.id, s.stored.Rows, s.stored.ETag)
-`,
-			`	dropped, err := false, error(nil)
-`,
 		},
 	}
 }

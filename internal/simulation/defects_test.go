@@ -45,6 +45,11 @@ var harsher = map[string]string{
 	"row-without-condition":  "freeze=0.01,stolen-lease=0.01,slow=0.03",
 	"first-ever-assumed":     "crash-after=0.01,redelivery=0.02",
 	"live-instance-replaced": "crash-after=0.01,lost-reply=0.03",
+
+	"row-not-caught-up":    "crash-after=0.01",
+	"old-receipt-kept":     "redelivery=0.03",
+	"held-twice":           "redelivery=0.03",
+	"former-payloads-kept": "none",
 }
 
 // plant returns the file with the defect.
