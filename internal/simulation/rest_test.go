@@ -63,16 +63,13 @@ type delivery struct {
 }
 
 // refused looks at a request about a message that the queue has refused: who has got the message last, and
-// nobody has touched it since, has to know the receipt.
+// nobody has touched it since, has to know the receipt. Who has put it may know that receipt only, to take it back.
 func (c *checker) refused(st *step, err error) {
 	if kind := st.call.Kind; kind != storage.QueueDelete && kind != storage.QueueUpdate || !errors.Is(err, storage.ErrReceipt) {
 		return
 	}
 	t := c.messages[st.call.Key]
-	if t != nil && t.by == st.process && st.call.Kind == storage.QueueDelete && !leased(t.content) {
-		return // who takes back what was put knows the receipt of that only, and need not know who has got it since
-	}
-	if t == nil || t.last == nil || t.large || st.orphaned || t.last.to != st.process || st.parked.Sub(t.last.at) < 100*time.Millisecond {
+	if t == nil || t.last == nil || t.large || st.orphaned || t.last.to != st.process || t.by == st.process || st.parked.Sub(t.last.at) < 100*time.Millisecond {
 		return
 	}
 	c.w.fail("%v has got a %s for %s at %s, and uses another receipt", st.process, t.content.Event.Kind(), t.content.Target.InstanceID, clock(t.last.at))
