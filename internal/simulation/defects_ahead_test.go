@@ -106,5 +106,16 @@ func aheadDefects() []defect {
 			c.puts[i].Delay = s.r.w.opts.Visibility
 		}`,
 		},
+		{
+			"debt-forgotten", "the row is not written when nothing is in the air any more", "worker/row.go",
+			`	due := whole || !said || s.debt != nil || `,
+			`	due := p.before.fresh || p.replaced || repeated || !said || `,
+		},
+		{
+			"first-answers-leave-no-debt", "the checkpoint after one that stored answers only takes the row for written", "worker/checkpoint.go",
+			`			s.debt = &debt{since: time.Now(), whole: true}
+`,
+			``,
+		},
 	}
 }
