@@ -2,6 +2,8 @@ package worker
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -91,6 +93,9 @@ func standsFor(h *held, execution string) bool {
 	return history.IsAnswer(h.Content.Event) && sameID(h.Content.Target.ExecutionID, execution)
 }
 
+// errNoGuard says that a message cannot stand for an instance.
+var errNoGuard = errors.New("message cannot serve as a guard")
+
 // putGuard sends the instance a message that has no effect. It names no execution, so that it also
 // serves the next one.
 func (s *session) putGuard(ctx context.Context) (*held, error) {
@@ -106,6 +111,9 @@ func (s *session) putGuard(ctx context.Context) (*held, error) {
 		return nil, err
 	}
 	guard := s.r.w.keeper.take(sent[0].Taken(), began)
+	if guard == nil {
+		return nil, fmt.Errorf("%w: it was delivered before the reply to its put was here", errNoGuard)
+	}
 	s.done = append(s.done, guard)
 	return guard, nil
 }
