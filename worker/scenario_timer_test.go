@@ -201,7 +201,7 @@ func TestTimer_ClockInReplays_T14(t *testing.T) {
 			}
 			return "", nil
 		}))
-		d := pick(w, 2*time.Second, 200*time.Millisecond)
+		d := pick(w, 2*time.Second, 400*time.Millisecond) // too long to stay in the air
 		instance := launch(t, w, timerSteps, d)
 		ended(t, w, instance.ID())
 		timers := eventsOfKind[*history.TimerCreated](eventsOf(t, w, instance.ID()))
