@@ -22,6 +22,8 @@ type items struct {
 	w     *Worker
 	pace  *pace
 	slots *lanes
+	// more says that the last request brought as much as it asked for; it belongs to the goroutine of run.
+	more bool
 	// lane is that of the work-item queue; sessions have their own.
 	lane *lane
 	// names limits activities that have a limit of their own.
@@ -60,9 +62,17 @@ func (i *items) run(intake, work context.Context) {
 	})
 }
 
+// gatherSlots is how long the next request waits for more slots when there is more to do than there were:
+// activities that began together end together.
+const gatherSlots = 10 * time.Millisecond
+
 // poll takes as many work items as there are free slots.
 func (i *items) poll(intake, work context.Context) error {
 	if !i.lane.acquire(intake, intake) {
+		return nil
+	}
+	if i.more && !run.Sleep(intake, gatherSlots) {
+		i.slots.release()
 		return nil
 	}
 	free := 1
@@ -74,6 +84,7 @@ func (i *items) poll(intake, work context.Context) error {
 	sent := time.Now()
 	received, _, err := i.w.hub.Receive(storage.WithCause(ctx, storage.CauseReceive), i.w.hub.Names.WorkItemQueue(), free, i.w.opts.Visibility)
 	cancel()
+	i.more = err == nil && len(received) == free
 	for range free - len(received) {
 		i.slots.release()
 	}

@@ -25,6 +25,7 @@ type pace struct {
 	random     func() float64
 	eagerUntil atomic.Int64 // Unix nanoseconds
 	pause      time.Duration
+	gathering  time.Duration
 	wake       chan struct{}
 	expected   expected
 }
@@ -62,6 +63,7 @@ func (p *pace) busy() { p.pause = 0 }
 
 // wait pauses after an empty poll. It ends early at a wake-up and when done is closed.
 func (p *pace) wait(ctx context.Context, done <-chan struct{}) {
+	p.gathering = 0
 	limit := p.ceiling()
 	if time.Now().UnixNano() < p.eagerUntil.Load() {
 		limit = min(limit, eagerPoll)
@@ -100,12 +102,16 @@ func (p *pace) rest(ctx context.Context, done <-chan struct{}, until time.Time) 
 }
 
 // gatherPoll is the pause after a poll that has emptied a queue whose news is rung for: what comes meanwhile
-// comes together.
-const gatherPoll = 20 * time.Millisecond
+// comes together. It is doubled up to maxGather while every such poll brings something.
+const (
+	gatherPoll = 20 * time.Millisecond
+	maxGather  = 40 * time.Millisecond
+)
 
 // gather pauses after a poll that has emptied the queue. Signals of this time are answered by the next poll.
 func (p *pace) gather(ctx context.Context, done <-chan struct{}) {
-	timer := time.NewTimer(gatherPoll)
+	p.gathering = min(max(2*p.gathering, gatherPoll), maxGather)
+	timer := time.NewTimer(p.gathering)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -140,7 +141,7 @@ func (p *process) request(ctx context.Context, who string, call *storage.Call, n
 	select {
 	case v = <-st.answer:
 	case <-ctx.Done():
-		p.pass(fmt.Sprint("give up ", who, call.Kind, call.Target, call.Key, st.serial)) // not beside others that wake at the same moment
+		p.pass(fmt.Sprint("give up ", who, call.Kind, call.Target, call.Key, bodyOf(call))) // not beside others that wake at the same moment
 		if p.world.sched.abandon(st) {
 			return ambiguous(call, ctx.Err())
 		}
@@ -203,5 +204,21 @@ func (p *process) kill() {
 			st.next = nil
 		}
 		st.answer <- perish
+	}
+}
+
+// bodyOf tells requests to one target apart, without what differs from run to run, such as addresses.
+func bodyOf(call *storage.Call) string {
+	switch content := call.Content.(type) {
+	case storage.Posted:
+		return content.Text
+	case []storage.Operation:
+		var rows strings.Builder
+		for _, op := range content {
+			_, _ = fmt.Fprint(&rows, " ", op.Action, op.Row.PartitionKey, op.Row.RowKey, op.ETag)
+		}
+		return rows.String()
+	default:
+		return ""
 	}
 }
