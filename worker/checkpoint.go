@@ -95,7 +95,12 @@ func (s *session) commit(ctx context.Context, at stage) error {
 	s.r.w.metrics.Turn(ctx)
 	s.keep(p, c, committed)
 	s.r.w.heldInstances.remove(s.id)
-	s.sendOff(ctx, p, c, sent, began)
+	news := s.sendOff(ctx, p, c, sent, began)
+	if p.in.suspect() && !at.more {
+		defer s.r.w.wake(ctx, news) // what it has led to may be fatal; the message itself was not, and is gone by then
+	} else {
+		s.r.w.wake(ctx, news)
+	}
 	for _, former := range c.former {
 		s.remember(former)
 		s.afterEnd(ctx, former)
@@ -121,7 +126,11 @@ func (s *session) commit(ctx context.Context, at stage) error {
 		s.r.log.Warn("payloads of a replaced execution not deleted; a purge removes them", "instance", s.id, "error", err)
 	}
 	s.pending, s.done, s.guard = nil, nil, guard
-	s.discardAside(ctx, deletes)
+	if p.in.suspect() {
+		s.discard(ctx, deletes)
+	} else {
+		s.discardAside(ctx, deletes)
+	}
 	if p.out.Completed != nil {
 		s.ended(ctx, p.out)
 	}
@@ -161,9 +170,9 @@ func (s *session) dismiss(c *plan, err error) error {
 	return err
 }
 
-// sendOff wakes those for whom messages were sent, and begins with the work that this worker keeps.
-func (s *session) sendOff(ctx context.Context, p *pending, c *plan, sent []store.Sent, began time.Time) {
-	var visible []string
+// sendOff begins with the work that this worker keeps, and returns the queues in which there is news for
+// others.
+func (s *session) sendOff(ctx context.Context, p *pending, c *plan, sent []store.Sent, began time.Time) (visible []string) {
 	for i, m := range sent {
 		switch c.kept[i] {
 		case flown:
@@ -183,7 +192,7 @@ func (s *session) sendOff(ctx context.Context, p *pending, c *plan, sent []store
 		}
 	}
 	s.flights = slices.DeleteFunc(s.flights, func(f *flight) bool { return slices.Contains(p.crews, f) })
-	s.r.w.wake(ctx, visible)
+	return visible
 }
 
 func (s *session) ended(ctx context.Context, out *turn.Outcome) {

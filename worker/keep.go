@@ -33,7 +33,7 @@ func (s *session) keeps(m turn.Message, crew *flight) keeping {
 		return flown
 	case w.opts.NoInline || s.r.intake.Err() != nil || isEntity(m.Target.InstanceID):
 		return left
-	case m.Activity && crew == nil && s.hire(m):
+	case m.Activity && crew == nil && !s.pending.in.suspect() && s.hire(m):
 		return begun
 	case m.Activity:
 		return left
