@@ -59,12 +59,12 @@ func TestHistory_NoReply_H2(t *testing.T) {
 	}
 }
 
-// TestPut_NoReply lets the reply to every seventh put be lost, so that the SDK puts the message twice.
+// TestPut_NoReply lets the reply to every fourth put be lost, so that the SDK puts the message twice.
 // Activities may run twice then; events take effect once.
 func TestPut_NoReply(t *testing.T) {
 	t.Parallel()
 	atRealFleet(t, quick(), func(t *testing.T, f *fleet) {
-		f.use(fault.Rule{Fault: fault.LostReply, Kinds: []storage.Kind{storage.QueuePut}, Every: 7})
+		f.use(fault.Rule{Fault: fault.LostReply, Kinds: []storage.Kind{storage.QueuePut}, Every: 4})
 		f.run(jobs())
 		f.settle()
 		if f.count(fault.LostReply) < 5 {
