@@ -169,29 +169,31 @@ func (t *timers) giveBack(ctx context.Context, timer *keptTimer) {
 	}
 }
 
+// ofExecution returns the timers of an execution that are kept. The reader is locked.
+func (t *timers) ofExecution(id, execution string) []*keptTimer {
+	var own []*keptTimer
+	for _, timer := range t.of[id] {
+		if sameID(timer.message.Content.Target.ExecutionID, execution) {
+			own = append(own, timer)
+		}
+	}
+	return own
+}
+
 // kept returns how many timers of an execution are kept.
 func (t *timers) kept(id, execution string) int64 {
 	t.r.mu.Lock()
 	defer t.r.mu.Unlock()
-	var n int64
-	for _, timer := range t.of[id] {
-		if sameID(timer.message.Content.Target.ExecutionID, execution) {
-			n++
-		}
-	}
-	return n
+	return int64(len(t.ofExecution(id, execution)))
 }
 
 // cancel deletes the messages of the timers of an execution that is over.
 func (t *timers) cancel(ctx context.Context, id, execution string) {
 	ctx = storage.WithCause(ctx, storage.CauseSettle)
 	t.r.mu.Lock()
-	var over []*keptTimer
-	for _, timer := range slices.Clone(t.of[id]) {
-		if sameID(timer.message.Content.Target.ExecutionID, execution) {
-			t.remove(timer)
-			over = append(over, timer)
-		}
+	over := t.ofExecution(id, execution)
+	for _, timer := range over {
+		t.remove(timer)
 	}
 	t.r.mu.Unlock()
 	run.Each(ctx, "worker: delete timers", len(over), parallel, func(ctx context.Context, i int) {

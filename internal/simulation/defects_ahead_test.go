@@ -86,10 +86,8 @@ func aheadDefects() []defect {
 		},
 		{
 			"next-timers-deleted", "the end of a generation deletes the timers of the next", "worker/timers.go",
-			`		if sameID(timer.message.Content.Target.ExecutionID, execution) {
-			t.remove(timer)`,
-			`		if execution != "" {
-			t.remove(timer)`,
+			`over := t.ofExecution(id, execution)`,
+			`over := slices.Clone(t.of[id])`,
 		},
 		{
 			"first-checkpoint-overwrites", "the first checkpoint of an execution takes the place of whatever is there", "internal/store/history.go",
