@@ -13,8 +13,7 @@ import (
 // Doorbells returns how the owners of control queues can be woken, by queue, in one request. Queues whose
 // owner cannot be woken, or that have none, are left out.
 func (h *Hub) Doorbells(ctx context.Context) (map[string]string, error) {
-	ctx = storage.WithTally(storage.WithCause(ctx, storage.CauseLease), nil) // whoever needs them first asks for all
-	ctx = storage.WithTally(storage.WithCause(ctx, storage.CauseRing), nil)  // it is not for one instance
+	ctx = storage.WithTally(storage.WithCause(ctx, storage.CauseRing), nil) // it is not for one instance
 	rows, _, err := storage.All(ctx, h.Account.Tables, h.Names.PartitionsTable(), storage.Query{
 		Columns: []string{"RowKey", wire.DoorbellColumn},
 	})
