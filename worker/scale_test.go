@@ -57,19 +57,26 @@ func scaleBindings() []worker.Binding {
 }
 
 // A fan-out of ten thousand quick activities completes, and costs little more than the transactions that
-// its twenty thousand rows fill.
+// its twenty thousand rows fill. A transaction takes a while here, as on any service: on one that answers
+// at once, the scheduler of this machine would say how many results are there for the next.
 func TestScale_FanOut(t *testing.T) {
 	t.Parallel()
 	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
 		const n = 10_000
-		m := w.Start(nil, scaleBindings()...)
+		slow := func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+			if call.Kind == storage.TableTransact {
+				run.Sleep(ctx, 10*time.Millisecond)
+			}
+			return next(ctx)
+		}
+		m := w.StartHooked(slow, nil, scaleBindings()...)
 		instance := launch(t, w, scaleWide, n)
 		if sum := resultOf(t, w, instance); sum != n*(n+1)/2 {
 			t.Errorf("the sum is %d", sum)
 		}
 		w.Settled(soon, instance.ID())
 		sent := m.Hub.Requests()
-		if transactions := sent[string(storage.TableTransact)]; transactions > 230+sent[string(storage.TableQuery)] {
+		if transactions := sent[string(storage.TableTransact)]; transactions > 230 {
 			t.Errorf("%d transactions; all requests: %v", transactions, sent)
 		}
 		if puts := sent[string(storage.QueuePut)]; puts > 0 {
