@@ -78,7 +78,8 @@ func clientStart(batch []*held) *held {
 // says that nothing speaks against the batch being the first that the instance ever gets.
 func (s *session) load(ctx context.Context, batch []*held, unknown bool) error {
 	start := clientStart(batch)
-	if s.stored == nil && start != nil {
+	switch {
+	case s.stored == nil && start != nil && mayBeFirst(start):
 		if err := s.readRow(ctx); err != nil {
 			return err
 		}
@@ -86,19 +87,19 @@ func (s *session) load(ctx context.Context, batch []*held, unknown bool) error {
 			s.stored = &store.History{State: &history.State{}}
 			return nil
 		}
-	}
-	if unknown && s.firstOfChild(batch) {
-		s.stored, s.row = &store.History{State: &history.State{}}, nil
-		return nil
-	}
-	if s.stored == nil {
-		stored, err := s.r.w.hub.LoadHistory(ctx, s.id)
-		if err != nil {
+		if err := s.readHistory(ctx); err != nil {
 			return err
 		}
-		stored.Processed = s.r.processed(stored.Processed)
-		s.stored = stored
-	} else if start != nil && !rowIs(s.row, startOf(start.Content).Instance.ExecutionID) {
+	case s.stored == nil && start != nil:
+		return s.readBoth(ctx)
+	case unknown && s.firstOfChild(batch):
+		s.stored, s.row = &store.History{State: &history.State{}}, nil
+		return nil
+	case s.stored == nil:
+		if err := s.readHistory(ctx); err != nil {
+			return err
+		}
+	case start != nil && !rowIs(s.row, startOf(start.Content).Instance.ExecutionID):
 		return s.readRow(ctx)
 	}
 	never, ended := s.stored.State.Started() == nil && s.row == nil, s.stored.State.Completed() != nil
@@ -116,13 +117,18 @@ func (s *session) hopeless(h *held) bool {
 // toInstance reports whether a message is for whatever execution of its instance is current.
 func toInstance(h *held) bool { return h.Content.Target.ExecutionID == "" }
 
-// firstEver reports that a start is the first one of its id, so that there can be no history: the
-// client found no status row, nobody has taken the start before, and nobody has begun.
+// mayBeFirst reports that the status row may tell that a start is the first one of its id: its client
+// found no row, and nobody has taken the start before.
+func mayBeFirst(start *held) bool {
+	generation := startOf(start.Content).Generation
+	return start.DequeueCount == 1 && generation != nil && *generation == 0
+}
+
+// firstEver reports that a start that may be the first one of its id is, so that there can be no
+// history: the status row is that of the start, and nobody has begun.
 func (s *session) firstEver(start *held) bool {
-	started := startOf(start.Content)
-	return start.DequeueCount == 1 && rowIs(s.row, started.Instance.ExecutionID) &&
-		s.row.Status == history.Pending && s.row.HasGeneration && s.row.Generation == 0 &&
-		started.Generation != nil && *started.Generation == 0
+	return rowIs(s.row, startOf(start.Content).Instance.ExecutionID) &&
+		s.row.Status == history.Pending && s.row.HasGeneration && s.row.Generation == 0
 }
 
 // firstOfChild reports that a batch begins a child whose start nobody has had before and whose id was made
@@ -142,6 +148,25 @@ func (s *session) firstOfChild(batch []*held) bool {
 	}
 	parent := startOf(start.Content).Parent.Instance.ExecutionID
 	return parent != "" && strings.HasPrefix(s.id, parent+":")
+}
+
+// readHistory reads the history.
+func (s *session) readHistory(ctx context.Context) error {
+	stored, err := s.r.w.hub.LoadHistory(ctx, s.id)
+	if err != nil {
+		return err
+	}
+	stored.Processed = s.r.processed(stored.Processed)
+	s.stored = stored
+	return nil
+}
+
+// readBoth reads the history and the status row side by side.
+func (s *session) readBoth(ctx context.Context) error {
+	reads := []func(context.Context) error{s.readHistory, s.readRow}
+	errs := make([]error, len(reads))
+	run.Each(ctx, "worker: load", len(reads), len(reads), func(ctx context.Context, i int) { errs[i] = reads[i](ctx) })
+	return errors.Join(errs...)
 }
 
 // readRow reads the status row; a missing one is no error.

@@ -349,3 +349,31 @@ func TestH15_EagerPolling(t *testing.T) {
 		}
 	})
 }
+
+// A start under an id that has been used needs both the history and the status row: they are read side
+// by side.
+func TestStart_ReadsBothAtOnce(t *testing.T) {
+	t.Parallel()
+	fleettest.Virtual(t, true, func(t *testing.T, w *fleettest.World) {
+		var reads highWater
+		slow := func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+			if call.Kind == storage.TableQuery || call.Kind == storage.TableRead {
+				reads.enter()
+				defer reads.leave()
+				run.Sleep(ctx, 10*time.Millisecond)
+			}
+			return next(ctx)
+		}
+		instance := launch(t, w, ctlCollect, 0, taskhub.InstanceID("again"))
+		member := w.Start(nil, ctlCollect.With(collectNumbers))
+		resultOf(t, w, instance)
+		w.Settled(soon, instance.ID())
+		check(t, member.Stop())
+		w.StartHooked(slow, nil, ctlCollect.With(collectNumbers))
+		instance = launch(t, w, ctlCollect, 0, taskhub.InstanceID("again"))
+		resultOf(t, w, instance)
+		if most := reads.most.Load(); most != 2 {
+			t.Errorf("%d reads at once, want the history and the row", most)
+		}
+	})
+}

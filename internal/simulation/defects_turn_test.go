@@ -190,8 +190,8 @@ func turnDefects() []defect {
 		},
 		{
 			"first-ever-assumed", "a start that comes again is taken for the first ever", "worker/prepare.go",
-			`return start.DequeueCount == 1 && rowIs(`,
-			`return rowIs(`,
+			`return start.DequeueCount == 1 && generation != nil`,
+			`return generation != nil`,
 		},
 	}
 }
