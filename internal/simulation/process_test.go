@@ -207,11 +207,11 @@ func (p *process) kill() {
 	}
 }
 
-// bodyOf tells requests to one target apart, without what differs from run to run, such as addresses.
+// bodyOf tells requests to one target apart, without what differs from run to run, such as the stack of a panic.
 func bodyOf(call *storage.Call) string {
 	switch content := call.Content.(type) {
 	case storage.Posted:
-		return content.Text
+		return message(content.Text)
 	case []storage.Operation:
 		var rows strings.Builder
 		for _, op := range content {

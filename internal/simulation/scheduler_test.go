@@ -78,7 +78,7 @@ func compareContent(a, b any) int {
 	switch x := a.(type) {
 	case storage.Posted:
 		if y, ok := b.(storage.Posted); ok {
-			return cmp.Or(strings.Compare(x.Text, y.Text), cmp.Compare(x.Hidden, y.Hidden))
+			return cmp.Or(strings.Compare(message(x.Text), message(y.Text)), cmp.Compare(x.Hidden, y.Hidden))
 		}
 	case []byte:
 		if y, ok := b.([]byte); ok {
