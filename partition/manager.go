@@ -67,7 +67,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	run.Loop(ctx, m.opts.Logger, "partition passes", func(ctx context.Context) error {
 		result := m.pass(work, false)
 		m.opts.OnChange()
-		if run.SleepOr(ctx, m.pace.next(result), m.wake) {
+		if run.SleepOr(ctx, m.pace.next(result), m.wake, nil) {
 			m.known = nil // something has happened
 		}
 		return nil
@@ -92,7 +92,7 @@ func (m *Manager) shutDown(work context.Context) {
 			done()
 			return nil
 		}
-		run.SleepOr(ctx, m.pace.next(result), m.wake)
+		run.SleepOr(ctx, m.pace.next(result), m.wake, nil)
 		return nil
 	})
 	if left := m.loseAll(); len(left) > 0 {

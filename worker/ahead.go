@@ -285,19 +285,11 @@ func (s *session) wait(ctx context.Context, next time.Time) {
 	if next.IsZero() {
 		next = time.Now().Add(time.Minute)
 	}
-	timer := time.NewTimer(time.Until(next))
-	defer timer.Stop()
 	stopping := s.r.intake.Done()
 	if s.r.intake.Err() != nil {
 		stopping = nil
 	}
-	select {
-	case <-s.wake:
-	case <-timer.C:
-	case <-stopping:
-	case <-ctx.Done():
-	}
-	run.Resume(ctx)
+	run.SleepOr(ctx, time.Until(next), s.wake, stopping)
 }
 
 // signal wakes the session if it waits.

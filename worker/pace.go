@@ -75,11 +75,6 @@ func (p *pace) wait(ctx context.Context, done <-chan struct{}) {
 	if p.expected.passed(time.Now()) {
 		p.pause = min(p.pause, expectedPoll)
 	}
-	select { // a signal of the same moment counts as well
-	case <-p.wake:
-		p.pause = 0
-	default:
-	}
 }
 
 // rest pauses until a time, or until something is expected. It reports whether the pause is to go on, because
@@ -87,18 +82,33 @@ func (p *pace) wait(ctx context.Context, done <-chan struct{}) {
 func (p *pace) rest(ctx context.Context, done <-chan struct{}, until time.Time) bool {
 	timer := time.NewTimer(time.Until(p.expected.first(until)))
 	defer timer.Stop()
-	again := false
+	woken, changed := false, false
 	select {
 	case <-timer.C:
 	case <-p.wake:
-		p.pause = 0
+		woken = true
 	case <-p.expected.changed:
-		again = true
+		changed = true
 	case <-done:
 	case <-ctx.Done():
 	}
 	run.Resume(ctx)
-	return again
+	changed = signalled(p.expected.changed) || changed
+	if signalled(p.wake) || woken {
+		p.pause = 0
+		return false
+	}
+	return changed
+}
+
+// signalled uses up a signal and reports whether there was one.
+func signalled(wake <-chan struct{}) bool {
+	select {
+	case <-wake:
+		return true
+	default:
+		return false
+	}
 }
 
 // gatherPoll is the pause after a poll that has emptied a queue whose news is rung for: what comes meanwhile
@@ -111,18 +121,8 @@ const (
 // gather pauses after a poll that has emptied the queue. Signals of this time are answered by the next poll.
 func (p *pace) gather(ctx context.Context, done <-chan struct{}) {
 	p.gathering = min(max(2*p.gathering, gatherPoll), maxGather)
-	timer := time.NewTimer(p.gathering)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-done:
-	case <-ctx.Done():
-	}
-	run.Resume(ctx)
-	select {
-	case <-p.wake:
-	default:
-	}
+	run.SleepOr(ctx, p.gathering, nil, done)
+	signalled(p.wake)
 }
 
 // signal wakes the poller; it may be called by anyone.

@@ -101,17 +101,8 @@ func (w *Worker) belowThreshold(ctx context.Context, drain <-chan struct{}) bool
 	if closed(w.buffer.below()) {
 		return true
 	}
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
 	below := w.buffer.below()
-	select {
-	case <-below:
-	case <-timer.C:
-	case <-drain:
-	case <-ctx.Done():
-	}
-	run.Resume(ctx)
-	return closed(below)
+	return run.SleepOr(ctx, time.Second, below, drain)
 }
 
 // poll reads the queue once. The request is not cut short by a hand-over: what it brings is put
@@ -189,13 +180,7 @@ func (r *reader) holdBack(ctx context.Context, h *held) {
 	r.w.buffer.add(1)
 	defer r.w.buffer.add(-1)
 	due := dueAt(h.Content.Event)
-	timer := time.NewTimer(due.Sub(r.w.hub.Now()))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.intake.Done():
-	}
-	run.Resume(ctx)
+	run.SleepOr(ctx, due.Sub(r.w.hub.Now()), nil, r.intake.Done())
 	if r.intake.Err() == nil {
 		r.deliver(h)
 	} else {

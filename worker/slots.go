@@ -25,6 +25,10 @@ func (s slots) acquire(ctx, stop context.Context) (got bool) {
 	case <-stop.Done():
 	}
 	run.Resume(ctx)
+	if got && stop.Err() != nil { // both came at the same moment
+		s.release()
+		return false
+	}
 	return got
 }
 

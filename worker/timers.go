@@ -103,7 +103,7 @@ func (t *timers) run(ctx context.Context) {
 				t.r.deliver(h)
 			}
 		}
-		t.wait(ctx, next)
+		run.SleepOr(ctx, next, t.wake, t.r.intake.Done())
 	}
 	t.r.mu.Lock()
 	t.closed = true
@@ -129,17 +129,6 @@ func (t *timers) due(now time.Time) (due []*keptTimer, next time.Duration) {
 		}
 	}
 	return due, timerHold
-}
-
-func (t *timers) wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-t.wake:
-	case <-t.r.intake.Done():
-	}
-	run.Resume(ctx)
 }
 
 // remove notes that somebody sees to a timer. The reader is locked.

@@ -110,26 +110,24 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// SleepOr waits for d, for a signal on wake, or until ctx ends, whatever comes first. It reports
-// whether there was a signal, which is used up then.
-func SleepOr(ctx context.Context, d time.Duration, wake <-chan struct{}) (woken bool) {
+// SleepOr waits for d, for a signal on wake, until stop is closed, or until ctx ends, whatever comes first.
+// wake and stop may be nil. It reports whether there was a signal, which is used up then.
+func SleepOr(ctx context.Context, d time.Duration, wake, stop <-chan struct{}) (woken bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-wake:
 		woken = true
+	case <-stop:
 	case <-ctx.Done():
 	}
 	Resume(ctx)
-	if woken {
-		return true
-	}
-	select { // what comes at the same moment counts as well, whatever the first choice was
+	select { // what has come meanwhile counts as well, and once, whatever the first choice was
 	case <-wake:
 		return true
 	default:
-		return false
+		return woken
 	}
 }
 

@@ -77,11 +77,11 @@ func TestSleep(t *testing.T) {
 		}{
 			{"no time", func() bool { return run.Sleep(ctx, -time.Second) }, 0, true},
 			{"in full", func() bool { return run.Sleep(ctx, time.Second) }, time.Second, true},
-			{"woken", func() bool { run.SleepOr(ctx, time.Minute, wake); return true }, 0, true},
-			{"not woken", func() bool { run.SleepOr(ctx, time.Second, wake); return true }, time.Second, true},
+			{"woken", func() bool { run.SleepOr(ctx, time.Minute, wake, nil); return true }, 0, true},
+			{"not woken", func() bool { run.SleepOr(ctx, time.Second, wake, nil); return true }, time.Second, true},
 			{"cut short", func() bool { return run.Sleep(ctx, time.Minute) }, 3 * time.Second, false},
 			{"over", func() bool { return run.Sleep(ctx, 0) }, 0, false},
-			{"over, with a wake", func() bool { run.SleepOr(ctx, time.Minute, wake); return true }, 0, true},
+			{"over, with a wake", func() bool { run.SleepOr(ctx, time.Minute, wake, nil); return true }, 0, true},
 		} {
 			began := time.Now()
 			if got := step.sleep(); got != step.want || time.Since(began) != step.took {

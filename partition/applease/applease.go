@@ -87,7 +87,7 @@ func (l *Lease) Run(ctx context.Context, gated func(ctx context.Context) error) 
 			l.opts.Logger.Warn("acquiring the app lease", "error", err, "again in", pause)
 		}
 		l.opts.OnChange()
-		run.SleepOr(ctx, pause, l.now)
+		run.SleepOr(ctx, pause, l.now, nil)
 	}
 	return nil
 }
