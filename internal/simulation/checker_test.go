@@ -483,11 +483,18 @@ func (c *checker) committed(st *step, operations []storage.Operation) {
 		ended = r.execution
 	}
 	c.bare = nil
+	episodes := 0 // that have begun in this transaction
 	for _, operation := range operations {
 		if operation.Row.RowKey == wire.SentinelKey {
 			continue
 		}
+		closed := r.state.AtRest()
 		problem := c.row(id, r, operation.Row, ended)
+		if problem == "" && r.state.Events()[r.state.Len()-1].Kind() == history.KindOrchestratorStarted {
+			if episodes++; episodes > 1 && !closed {
+				problem = "an episode begins although the one before is not closed"
+			}
+		}
 		if problem == "" {
 			problem = c.moment(st.process, r)
 		}

@@ -115,5 +115,26 @@ func aheadDefects() []defect {
 `,
 			``,
 		},
+		{
+			"leaves-on-unstored-answers", "what has been in the air for too long is sent before the answers that it rests on are stored", "worker/pending.go",
+			`	if s.pending.answered && len(leaving) > 0 {`,
+			`	if s.pending.answered && len(leaving) > 1000 {`,
+		},
+		{
+			"closed-too-late", "an event that arrives while something is in the air follows an episode that is not closed", "internal/turn/held.go",
+			`	if len(group) > 0 || r.in.Open && !r.out.State.AtRest() {`,
+			`	if len(group) > 0 {`,
+		},
+		{
+			"handed-not-put-back", "a message for an instance of a partition that has just been lost is kept", "worker/keep.go",
+			`	if r := w.readers.of(h.Queue); r == nil || !r.take(h) {
+		h.putBack(ctx, 0)
+	}
+`,
+			`	if r := w.readers.of(h.Queue); r != nil {
+		r.take(h)
+	}
+`,
+		},
 	}
 }

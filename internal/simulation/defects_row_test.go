@@ -30,5 +30,16 @@ func rowDefects() []defect {
 			`s.r.w.hub.DeletePayloads(ctx, c.orphans); err != nil {`,
 			`s.r.w.hub.DeletePayloads(ctx, nil); err != nil {`,
 		},
+		{
+			"dropped-by-cache", "messages are dropped by what is in memory, which another worker may have gone on from", "worker/prepare.go",
+			`	if cached && out.doubtful() && !s.busy() {`,
+			`	if cached && out.doubtful() && s.stored == nil {`,
+		},
+		{
+			"drain-skipped", "what waits for its session is not put back when the partition is handed over", "worker/reader.go",
+			`		s.releaseAll(r.own, s.inbox, 0)
+`,
+			``,
+		},
 	}
 }

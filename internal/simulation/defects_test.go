@@ -46,10 +46,14 @@ var harsher = map[string]string{
 	"first-ever-assumed":     "crash-after=0.01,redelivery=0.02",
 	"live-instance-replaced": "crash-after=0.01,lost-reply=0.03",
 
-	"row-not-caught-up":    "crash-after=0.01",
-	"old-receipt-kept":     "redelivery=0.03",
-	"held-twice":           "redelivery=0.03",
-	"former-payloads-kept": "none",
+	"row-not-caught-up":          "crash-after=0.01",
+	"old-receipt-kept":           "redelivery=0.03",
+	"held-twice":                 "redelivery=0.03",
+	"former-payloads-kept":       "none",
+	"leaves-on-unstored-answers": "restart=0.02",
+	"handed-not-put-back":        "stolen-lease=0.02,slow=0.05",
+	"drain-skipped":              "restart=0.01,slow=0.05",
+	"dropped-by-cache":           "twin=1,freeze=0.01,stolen-lease=0.01",
 }
 
 // plant returns the file with the defect.

@@ -69,7 +69,14 @@ func (c *checker) refused(st *step, err error) {
 		return
 	}
 	t := c.messages[st.call.Key]
-	if t == nil || t.last == nil || t.large || st.orphaned || t.last.to != st.process || t.by == st.process || st.parked.Sub(t.last.at) < 100*time.Millisecond {
+	if t == nil || t.last == nil || t.large || st.orphaned || t.last.to != st.process || t.by == st.process {
+		return
+	}
+	known := t.last.at
+	if thaw := c.w.sched.thaw(st.process); thaw.After(known) {
+		known = thaw // it could not look at what it got before
+	}
+	if st.parked.Sub(known) < 100*time.Millisecond {
 		return
 	}
 	c.w.fail("%v has got a %s for %s at %s, and uses another receipt", st.process, t.content.Event.Kind(), t.content.Target.InstanceID, clock(t.last.at))

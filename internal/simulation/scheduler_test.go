@@ -297,6 +297,13 @@ func (s *scheduler) freeze(p *process, until time.Time) {
 	p.frozenUntil = until
 }
 
+// thaw returns until when a process stands, or stood last, still.
+func (s *scheduler) thaw(p *process) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return p.frozenUntil
+}
+
 // back puts a step back that is to wait longer.
 func (s *scheduler) back(st *step) {
 	s.mu.Lock()
