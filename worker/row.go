@@ -185,7 +185,7 @@ func (s *session) follow(ctx context.Context) error {
 }
 
 // stillDue reads the status row that has changed and reports whether it is still for this turn to
-// write.
+// write. If that is for others to find out, the error is store.ErrRefused.
 func (s *session) stillDue(ctx context.Context, previous string) (bool, error) {
 	if err := s.readRow(ctx); err != nil {
 		return false, err
@@ -200,10 +200,11 @@ func (s *session) stillDue(ctx context.Context, previous string) (bool, error) {
 		return false, nil
 	}
 	// Whoever wrote it may have gone on from our turn. The row was read before the history is looked
-	// at: if that is ours still, the row is behind it.
+	// at: if that is ours still, the row is behind it. If not, the row may be behind all the same, since
+	// others write only what they have changed: the messages of the turn stay, to remind them of it.
 	current, err := s.r.w.hub.Current(ctx, s.id, s.stored.ETag)
 	if err == nil && !current {
-		s.r.log.Info("another worker has gone on; the status is left to it", "instance", s.id)
+		err = fmt.Errorf("status of instance %q: another worker has gone on: %w", s.id, store.ErrRefused)
 	}
 	return current, err
 }

@@ -288,6 +288,32 @@ func TestH4_LateRowWrite(t *testing.T) {
 	})
 }
 
+// H4: a worker whose row was refused because another one has gone on does not know whether that one wrote
+// what the row lacks: the message that reminds of it stays. Without the rule it would be deleted, and the row
+// of the suspended instance would say Running for good, if the other worker saw no change of the status.
+func TestH4_RowLeftToAnother(t *testing.T) {
+	t.Parallel()
+	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
+		const id = "left"
+		trap := newTrap(func(ctx context.Context, next func(context.Context) error) error {
+			w.MergeRow(w.Hub.Store().Names.InstancesTable(), id, "", map[string]any{"LastUpdatedTime": time.Now()})
+			bumpSentinel(w, id)
+			return next(ctx)
+		}, rowMerge).disarmed()
+		w.StartHooked(trap.hook, nil, ctlCollect.With(collectNumbers))
+		launch(t, w, ctlCollect, 1, taskhub.InstanceID(id))
+		reach(t, w, id, history.Running)
+		w.DrainedWithin(soon)
+		trap.arm()
+		check(t, w.Client.Suspend(w.Context(), id, "wait"))
+		<-trap.sprung
+		w.DrainedWithin(time.Minute)
+		if got := statusOf(t, w, id).Status; got != history.Suspended {
+			t.Errorf("the row says %s", got)
+		}
+	})
+}
+
 // H4: after a crash between history and row of a continue-as-new the row names the former
 // execution, which the sentinel lists; so the row is known to be ours and is repaired. Without
 // the list it would be taken for that of a newer start, and name an execution that is gone.
