@@ -25,7 +25,16 @@ type counter struct {
 }
 
 func (c *counter) hook(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+	if call.Kind != storage.QueueGet {
+		c.count(call) // before it takes effect, or a flow could be at rest without its last request
+		return next(ctx)
+	}
 	err := next(ctx)
+	c.count(call)
+	return err
+}
+
+func (c *counter) count(call *storage.Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -35,7 +44,6 @@ func (c *counter) hook(ctx context.Context, call *storage.Call, next func(contex
 	default:
 		c.counts[call.Kind]++
 	}
-	return err
 }
 
 // take returns what was counted and begins anew.
