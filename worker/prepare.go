@@ -79,7 +79,12 @@ func clientStart(batch []*held) *held {
 func (s *session) load(ctx context.Context, batch []*held, unknown bool) error {
 	start := clientStart(batch)
 	switch {
-	case s.stored == nil && start != nil && mayBeFirst(start):
+	case s.stored != nil && start != nil && !rowIs(s.row, startOf(start.Content).Instance.ExecutionID):
+		return s.readRow(ctx)
+	case s.stored != nil:
+	case start != nil && !mayBeFirst(start):
+		return s.readBoth(ctx)
+	case start != nil:
 		if err := s.readRow(ctx); err != nil {
 			return err
 		}
@@ -87,20 +92,14 @@ func (s *session) load(ctx context.Context, batch []*held, unknown bool) error {
 			s.stored = &store.History{State: &history.State{}}
 			return nil
 		}
-		if err := s.readHistory(ctx); err != nil {
-			return err
-		}
-	case s.stored == nil && start != nil:
-		return s.readBoth(ctx)
 	case unknown && s.firstOfChild(batch):
 		s.stored, s.row = &store.History{State: &history.State{}}, nil
 		return nil
-	case s.stored == nil:
+	}
+	if s.stored == nil {
 		if err := s.readHistory(ctx); err != nil {
 			return err
 		}
-	case start != nil && !rowIs(s.row, startOf(start.Content).Instance.ExecutionID):
-		return s.readRow(ctx)
 	}
 	never, ended := s.stored.State.Started() == nil && s.row == nil, s.stored.State.Completed() != nil
 	if start == nil && (never || ended && slices.ContainsFunc(batch, toInstance) || slices.ContainsFunc(batch, s.hopeless)) {
