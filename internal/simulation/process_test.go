@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -209,16 +208,8 @@ func (p *process) kill() {
 
 // bodyOf tells requests to one target apart, without what differs from run to run, such as the stack of a panic.
 func bodyOf(call *storage.Call) string {
-	switch content := call.Content.(type) {
-	case storage.Posted:
-		return message(content.Text)
-	case []storage.Operation:
-		var rows strings.Builder
-		for _, op := range content {
-			_, _ = fmt.Fprint(&rows, " ", op.Action, op.Row.PartitionKey, op.Row.RowKey, op.ETag)
-		}
-		return rows.String()
-	default:
+	if _, blob := call.Content.([]byte); blob {
 		return ""
 	}
+	return content(call.Content)
 }
