@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -93,9 +92,6 @@ func standsFor(h *held, execution string) bool {
 	return history.IsAnswer(h.Content.Event) && sameID(h.Content.Target.ExecutionID, execution)
 }
 
-// errNoGuard says that a message cannot stand for an instance.
-var errNoGuard = errors.New("message cannot serve as a guard")
-
 // putGuard sends the instance a message that has no effect. It names no execution, so that it also
 // serves the next one.
 func (s *session) putGuard(ctx context.Context) (*held, error) {
@@ -112,7 +108,7 @@ func (s *session) putGuard(ctx context.Context) (*held, error) {
 	}
 	guard := s.r.w.keeper.take(sent[0].Taken(), began)
 	if guard == nil {
-		return nil, fmt.Errorf("%w: it was delivered before the reply to its put was here", errNoGuard)
+		return nil, errors.New("message cannot serve as a guard: it was delivered before the reply to its put was here")
 	}
 	s.done = append(s.done, guard)
 	return guard, nil
