@@ -156,7 +156,7 @@ func (t *tenure) run(ctx context.Context, group *run.Group) {
 		pause := run.Backoff(failures, 250*time.Millisecond, 15*time.Second)
 		t.log.Error("reader returned without being asked to, it is started again",
 			"error", err, "failures", failures, "pause", pause)
-		t.pause(ctx, pause)
+		run.SleepOr(ctx, pause, t.own.Done(), t.drain)
 	}
 }
 
@@ -170,24 +170,11 @@ func (t *tenure) logReturn(err error) {
 
 // over reports whether Serve is not to be started again.
 func (t *tenure) over() bool {
-	select {
-	case <-t.drain:
+	if run.Ready(t.drain) {
 		return true
-	default:
 	}
 	t.check(time.Now())
 	return t.own.Err() != nil
-}
-
-func (t *tenure) pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-t.drain:
-	case <-t.own.Done():
-	}
-	run.Resume(ctx)
 }
 
 // serve runs Serve once and watches over it until it returns.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/durafleet/durafleet/internal/run"
 )
 
 // The buffer is open below its limit and closed at and above it; whoever waits for it to open is
@@ -26,10 +28,10 @@ func TestBuffer_Threshold(t *testing.T) {
 		{-3, 0, true},
 	} {
 		b.add(step.add)
-		if b.size() != step.size || closed(b.below()) != step.open {
-			t.Errorf("step %d: size %d, open %t; want %d, %t", i, b.size(), closed(b.below()), step.size, step.open)
+		if b.size() != step.size || run.Ready(b.below()) != step.open {
+			t.Errorf("step %d: size %d, open %t; want %d, %t", i, b.size(), run.Ready(b.below()), step.size, step.open)
 		}
-		if step.open && waiting != nil && !closed(waiting) {
+		if step.open && waiting != nil && !run.Ready(waiting) {
 			t.Errorf("step %d: who waited for the buffer to open was not woken", i)
 		}
 		waiting = b.below()

@@ -108,7 +108,7 @@ func (l *lane) acquire(ctx, stop context.Context) bool {
 	}
 	granted := make(chan struct{})
 	p := l.want(func() { close(granted) })
-	if closed(granted) {
+	if run.Ready(granted) {
 		return true
 	}
 	select {

@@ -93,22 +93,12 @@ func (p *pace) rest(ctx context.Context, done <-chan struct{}, until time.Time) 
 	case <-ctx.Done():
 	}
 	run.Resume(ctx)
-	changed = signalled(p.expected.changed) || changed
-	if signalled(p.wake) || woken {
+	changed = run.Ready(p.expected.changed) || changed
+	if run.Ready(p.wake) || woken {
 		p.pause = 0
 		return false
 	}
 	return changed
-}
-
-// signalled uses up a signal and reports whether there was one.
-func signalled(wake <-chan struct{}) bool {
-	select {
-	case <-wake:
-		return true
-	default:
-		return false
-	}
 }
 
 // gatherPoll is the pause after a poll that has emptied a queue whose news is rung for: what comes meanwhile
@@ -122,7 +112,7 @@ const (
 func (p *pace) gather(ctx context.Context, done <-chan struct{}) {
 	p.gathering = min(max(2*p.gathering, gatherPoll), maxGather)
 	run.SleepOr(ctx, p.gathering, nil, done)
-	signalled(p.wake)
+	run.Ready(p.wake)
 }
 
 // signal wakes the poller; it may be called by anyone.

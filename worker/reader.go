@@ -68,7 +68,7 @@ func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, be
 	w.readers.add(r)
 	defer w.readers.remove(r)
 	failures := 0
-	for own.Err() == nil && !closed(drain) {
+	for own.Err() == nil && !run.Ready(drain) {
 		beat.Beat()
 		if !w.belowThreshold(own, drain) {
 			continue
@@ -87,22 +87,10 @@ func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, be
 	return nil
 }
 
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
 // belowThreshold waits, for a second at most, until the worker may take more messages.
 func (w *Worker) belowThreshold(ctx context.Context, drain <-chan struct{}) bool {
-	if closed(w.buffer.below()) {
-		return true
-	}
 	below := w.buffer.below()
-	return run.SleepOr(ctx, time.Second, below, drain)
+	return run.Ready(below) || run.SleepOr(ctx, time.Second, below, drain)
 }
 
 // poll reads the queue once. The request is not cut short by a hand-over: what it brings is put

@@ -121,15 +121,6 @@ func stopping(t *testing.T, w *fleettest.World, m *fleettest.Member) <-chan stru
 	return stopped
 }
 
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
 // J03: a stopping worker lets a running activity end and stores its result, takes no more
 // messages, and leaves what is queued to others.
 func TestLimit_Drain_J03(t *testing.T) {
@@ -164,8 +155,8 @@ func TestLimit_Drain_J03(t *testing.T) {
 		run.Sleep(w.Context(), 500*time.Millisecond) // requests under way when the stop came end
 		stop.Store(true)
 		run.Sleep(w.Context(), 2*time.Second)
-		if isClosed(stopped) || gets.Load() != 0 {
-			t.Errorf("stopped before the activity ended: %t; %d gets after the stop", isClosed(stopped), gets.Load())
+		if run.Ready(stopped) || gets.Load() != 0 {
+			t.Errorf("stopped before the activity ended: %t; %d gets after the stop", run.Ready(stopped), gets.Load())
 		}
 		close(release)
 		<-stopped

@@ -123,11 +123,16 @@ func SleepOr(ctx context.Context, d time.Duration, wake, stop <-chan struct{}) (
 	case <-ctx.Done():
 	}
 	Resume(ctx)
-	select { // what has come meanwhile counts as well, and once, whatever the first choice was
-	case <-wake:
+	return Ready(wake) || woken // what has come meanwhile counts as well, and once, whatever the first choice was
+}
+
+// Ready reports whether c is closed or has a signal, which is used up then. It does not wait.
+func Ready(c <-chan struct{}) bool {
+	select {
+	case <-c:
 		return true
 	default:
-		return woken
+		return false
 	}
 }
 
