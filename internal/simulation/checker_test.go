@@ -245,14 +245,13 @@ func keyOf(m *wire.Message) string {
 
 func (c *checker) put(st *step) {
 	receipt, _ := st.call.Result.(storage.Receipt)
-	m := c.decode(st.call.Content.(storage.Posted).Text)
+	m, large := c.decode(st.call.Content.(storage.Posted).Text)
 	if m == nil {
 		return
 	}
 	c.resting(st.process, m)
 	c.requested[keyOf(m)] = true
-	_, blob, _ := wire.DecodeMessage(st.call.Content.(storage.Posted).Text)
-	c.messages[receipt.ID] = &tracked{content: m, by: st.process, large: blob != "", renewed: c.record(m.Target.InstanceID).renewed}
+	c.messages[receipt.ID] = &tracked{content: m, by: st.process, large: large, renewed: c.record(m.Target.InstanceID).renewed}
 }
 
 // longestRest is how long a message may be put aside. Timers and delayed starts rest until they are due.
@@ -278,8 +277,8 @@ func (c *checker) hidden(st *step) {
 	c.w.fail("%v puts a %s aside for %v", st.process, t.content.Event.Kind(), posted.Hidden)
 }
 
-// decode reads a message, out of its payload blob if it is in one.
-func (c *checker) decode(text string) *wire.Message {
+// decode reads a message, out of its payload blob if it is in one, which it reports.
+func (c *checker) decode(text string) (decoded *wire.Message, large bool) {
 	m, blob, err := wire.DecodeMessage(text)
 	if err == nil && blob != "" {
 		var data []byte
@@ -290,13 +289,13 @@ func (c *checker) decode(text string) *wire.Message {
 		}
 	}
 	if errors.Is(err, storage.ErrNotFound) && c.record(store.BlobOwner(blob)).renewed > 0 {
-		return nil // a purge came between the writing of the payload and that of the message
+		return nil, true // a purge came between the writing of the payload and that of the message
 	}
 	if err != nil {
 		c.w.fail("a message cannot be read: %v: %.200s", err, text)
-		return nil
+		return nil, false
 	}
-	return m
+	return m, blob != ""
 }
 
 // deleted looks at the deletion of a message: what it was to bring about must be stored, or can

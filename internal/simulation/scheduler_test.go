@@ -34,6 +34,16 @@ type step struct {
 	parked time.Time
 	// met says that a fault has met the step already.
 	met bool
+	// posted is what message tells of the text that the request puts, once somebody has asked.
+	posted string
+}
+
+// message tells what a request puts into a queue.
+func (s *step) message(text string) string {
+	if s.posted == "" {
+		s.posted = message(text)
+	}
+	return s.posted
 }
 
 // verdict is what becomes of a step.
@@ -65,7 +75,7 @@ func compare(a, b *step) int {
 		c := cmp.Or(strings.Compare(string(a.call.Kind), string(b.call.Kind)),
 			strings.Compare(a.call.Target, b.call.Target), strings.Compare(a.call.Key, b.call.Key))
 		if c == 0 {
-			c = compareContent(a.call.Content, b.call.Content)
+			c = compareContent(a, b)
 		}
 		if c != 0 {
 			return c
@@ -74,18 +84,18 @@ func compare(a, b *step) int {
 	return cmp.Compare(a.serial, b.serial)
 }
 
-func compareContent(a, b any) int {
-	switch x := a.(type) {
+func compareContent(a, b *step) int {
+	switch x := a.call.Content.(type) {
 	case storage.Posted:
-		if y, ok := b.(storage.Posted); ok {
-			return cmp.Or(strings.Compare(message(x.Text), message(y.Text)), cmp.Compare(x.Hidden, y.Hidden))
+		if y, ok := b.call.Content.(storage.Posted); ok {
+			return cmp.Or(strings.Compare(a.message(x.Text), b.message(y.Text)), cmp.Compare(x.Hidden, y.Hidden))
 		}
 	case []byte:
-		if y, ok := b.([]byte); ok {
+		if y, ok := b.call.Content.([]byte); ok {
 			return bytes.Compare(x, y)
 		}
 	case []storage.Operation:
-		if y, ok := b.([]storage.Operation); ok {
+		if y, ok := b.call.Content.([]storage.Operation); ok {
 			return cmp.Compare(len(x), len(y))
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // trace tells what a request has done, for people.
 func (c *checker) trace(st *step, v verdict, err error) {
-	if c.w.level == noTrace {
+	if c.w.level < requests {
 		return
 	}
 	call := st.call

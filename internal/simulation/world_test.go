@@ -2,6 +2,7 @@ package simulation_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -108,7 +109,10 @@ type traceLevel int
 
 const (
 	noTrace traceLevel = iota
+	// rowsHashed tells nothing, too, but the hash of the run includes what is written to tables.
+	rowsHashed
 	requests
+	// everyStep tells all, with the hash after each step, which is that of rowsHashed.
 	everyStep
 )
 
@@ -423,7 +427,7 @@ func (w *world) fail(format string, args ...any) {
 
 // note adds a line to the trace.
 func (w *world) note(format string, args ...any) {
-	if w.level > noTrace {
+	if w.level >= requests {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		fmt.Fprintf(&w.trace, "%s %s\n", clock(time.Now()), fmt.Sprintf(format, args...))
@@ -433,13 +437,30 @@ func (w *world) note(format string, args ...any) {
 // record adds a step to the trace's hash.
 func (w *world) record(st *step, v verdict) {
 	h := fnv.New64a()
-	fmt.Fprint(h, w.hash, time.Since(w.began), st.process.number, st.name, v, st.orphaned)
+	var numbers [4 * 8]byte
+	late := 0
+	if st.orphaned {
+		late = 1
+	}
+	for i, n := range []uint64{w.hash, uint64(time.Since(w.began)), uint64(st.process.number), uint64(v)<<1 | uint64(late)} { //nolint:gosec // bits count
+		binary.LittleEndian.PutUint64(numbers[8*i:], n)
+	}
+	_, _ = h.Write(numbers[:])
+	_, _ = io.WriteString(h, st.name)
 	if st.call != nil {
-		_, _ = io.WriteString(h, string(st.call.Kind)+st.call.Target+" "+st.call.Key)
-		if posted, ok := st.call.Content.(storage.Posted); ok {
-			// The stack of a panic holds addresses, which are another machine's each time.
-			text, _, _ := strings.Cut(posted.Text, "goroutine ")
-			_, _ = io.WriteString(h, text)
+		for _, part := range []string{string(st.call.Kind), st.call.Target, st.call.Key} {
+			_, _ = io.WriteString(h, part)
+		}
+		switch c := st.call.Content.(type) {
+		case storage.Posted:
+			_, _ = io.WriteString(h, withoutStack(c.Text))
+		case []storage.Operation:
+			if w.level != rowsHashed && w.level != everyStep {
+				break
+			}
+			for _, operation := range c {
+				_, _ = io.WriteString(h, withoutStack(fmt.Sprint(operation))) // maps in the order of their keys
+			}
 		}
 	}
 	w.hash = h.Sum64()
@@ -450,6 +471,12 @@ func (w *world) record(st *step, v verdict) {
 		}
 		w.note("%v goes on with %s, verdict %d, hash %x", st.process, text, v, w.hash)
 	}
+}
+
+// withoutStack cuts the stack of a panic off, whose addresses are another machine's each time.
+func withoutStack(text string) string {
+	text, _, _ = strings.Cut(text, "goroutine ")
+	return text
 }
 
 // clock tells a time of the run, from its beginning.
