@@ -52,6 +52,8 @@ type spec struct {
 	Defaults bool
 	// Linger makes activities run until they are cut off.
 	Linger bool
+	// Doorbell lets others wake the worker.
+	Doorbell bool
 }
 
 // The intervals of quick workers.
@@ -96,6 +98,9 @@ func work(ctx context.Context, s spec, log *slog.Logger) error {
 	}
 	if s.Quick {
 		opts.LeaseDuration, opts.AcquireInterval, opts.Visibility = quickLease, quickAcquire, quickVisibility
+	}
+	if s.Doorbell {
+		opts.Doorbell = &worker.Doorbell{}
 	}
 	w, err := worker.New(hub, opts, bindings(s.Linger)...)
 	if err != nil {
