@@ -159,6 +159,27 @@ func TestDiagnose_RowBehind(t *testing.T) {
 	}
 }
 
+// The repaired row of an instance that is suspended says why.
+func TestFix_RowOfSuspended(t *testing.T) {
+	t.Parallel()
+	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
+		w.Start(nil, dxAll()...)
+		instance := dxStart(t, w, dxWait)
+		dxReach(t, w, instance.ID(), history.Running)
+		if err := w.Client.Suspend(w.Context(), instance.ID(), "enough for today"); err != nil {
+			t.Fatal(err)
+		}
+		dxReach(t, w, instance.ID(), history.Suspended)
+		dxPass(w, 3*time.Minute)
+		w.MergeRow(w.Hub.Store().Names.InstancesTable(), instance.ID(), "", map[string]any{"RuntimeStatus": "Running", "Output": ""})
+		dxFix(t, w, dxDiagnose(t, w, instance.ID()).Findings, taskhub.CodeRowBehind)
+		status, err := w.Client.Get(w.Context(), instance.ID())
+		if err != nil || status.Status != history.Suspended || status.Reason != "enough for today" {
+			t.Errorf("status %+v, %v", status, err)
+		}
+	})
+}
+
 // A row of a newer start is not the old history's to write.
 func TestFix_RowOfNewerStart(t *testing.T) {
 	t.Parallel()

@@ -311,25 +311,53 @@ func TestDiagnose_SettledMessage(t *testing.T) {
 	t.Parallel()
 	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
 		m := w.Start(nil, dxAll()...)
-		instance := dxStart(t, w, dxCall)
+		instance, other := dxStart(t, w, dxCall, taskhub.InstanceID("one")), sameQueue(w, "one", 1)
 		dxResult(t, w, instance, 2)
+		waiting := dxStart(t, w, dxWait, taskhub.InstanceID(other))
+		dxReach(t, w, other, history.Running)
 		check(t, m.Stop())
-		self := history.Instance{InstanceID: instance.ID(), ExecutionID: instance.ExecutionID()}
-		w.Put(&wire.Message{
+		again := &wire.Message{
 			Event:  &history.TaskCompleted{Header: history.Header{EventID: history.NoEventID, Timestamp: time.Now()}, TaskID: 0},
-			Target: self, Sender: &self,
-		}, 0)
+			Target: history.Instance{InstanceID: instance.ID(), ExecutionID: instance.ExecutionID()},
+			Sender: &history.Instance{InstanceID: instance.ID(), ExecutionID: instance.ExecutionID()},
+		}
+		queue := dxQueue(w, instance.ID())
+		waits := func(n int) {
+			t.Helper()
+			seen, err := w.Account.Queues.Peek(w.Context(), queue, storage.MaxMessagesPerGet)
+			check(t, err)
+			if len(seen) != n {
+				t.Errorf("%d messages are visible, want %d", len(seen), n)
+			}
+		}
+		w.Put(again, 0)
+		w.Put(again, 0)
+		for range 20 {
+			check(t, taskhub.RaiseEvent(w.Context(), w.Client, other, dxGo, 7))
+		}
 		dxPass(w, 10*time.Minute)
+		waits(22)
 		d := dxDiagnose(t, w, instance.ID())
-		if f := dxOnly(t, d.Findings, taskhub.CodeSettled); f.Problem() || f.Fixable || len(d.Findings) != 1 {
+		f := dxOnly(t, d.Findings, taskhub.CodeSettled)
+		if f.Problem() || !f.Fixable {
 			t.Errorf("findings %+v", d.Findings)
 		}
-		if _, err := w.Client.Fix(w.Context(), &d.Findings[0]); !errors.Is(err, taskhub.ErrNotFixable) {
-			t.Errorf("the fix ended with %v", err)
+		hub, err := w.Client.Doctor(w.Context(), nil)
+		check(t, err)
+		if f := dxOnly(t, hub.Findings, taskhub.CodeSettled); f.InstanceID != instance.ID() || !f.Fixable {
+			t.Errorf("the doctor found %+v", f)
 		}
+		if done := dxFix(t, w, d.Findings, taskhub.CodeSettled); !strings.Contains(done, "deleted 2 messages") {
+			t.Errorf("the fix has %s", done)
+		}
+		waits(20)
+		dxNone(t, "fixed", dxDiagnose(t, w, instance.ID()).Findings)
+		if _, err := w.Client.Fix(w.Context(), f); !errors.Is(err, taskhub.ErrMoved) {
+			t.Errorf("the second fix ended with %v", err)
+		}
+		waits(20)
 		w.Start(nil, dxAll()...)
-		dxPass(w, time.Minute)
-		dxNone(t, "afterwards", dxDiagnose(t, w, instance.ID()).Findings)
+		dxResult(t, w, waiting, 8)
 	})
 }
 

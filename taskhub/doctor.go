@@ -45,7 +45,7 @@ type HubDiagnosis struct {
 func (d *HubDiagnosis) Problems() int { return problems(d.Findings) }
 
 // Doctor looks at a hub as a whole: its partitions, queues, workers and clocks, payloads that belong
-// to nobody, and the instances that have not ended, each as Diagnose does. It changes nothing. A nil
+// to nobody, and the instances that have not ended or have messages waiting, each as Diagnose does. It changes nothing. A nil
 // opts means all defaults.
 func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*HubDiagnosis, error) {
 	ctx = storage.WithCause(ctx, storage.CauseAdmin)
@@ -73,6 +73,7 @@ func (c *Client) doctor(ctx context.Context, limit int) (*HubDiagnosis, error) {
 		return nil, err
 	}
 	d.Examined, d.More = len(ids), more
+	ids = append(ids, addressees(hub, ids)...)
 	for batch := range slices.Chunk(ids, examineBatch) {
 		found, err := c.examineBatch(ctx, batch)
 		if err != nil {
@@ -122,6 +123,25 @@ func (c *Client) live(ctx context.Context, limit int) (ids []string, more bool, 
 		}
 	}
 	return ids, false, nil
+}
+
+// addressees returns the instances for which messages wait in control queues, but for those that are known.
+func addressees(hub *diagnosis.Hub, known []string) []string {
+	seen := map[string]bool{}
+	for _, id := range known {
+		seen[id] = true
+	}
+	var ids []string
+	for i := range hub.Leases {
+		for _, message := range hub.Looks[hub.Leases[i].ID].Messages {
+			if message.Content == nil || seen[message.Content.Target.InstanceID] {
+				continue
+			}
+			seen[message.Content.Target.InstanceID] = true
+			ids = append(ids, message.Content.Target.InstanceID)
+		}
+	}
+	return ids
 }
 
 // examineBatch examines instances with one look at the queues. What is about partitions is left

@@ -63,7 +63,7 @@ const (
 	// CodeAnswerLost: a child has ended, and what it told its parent is gone. A fix sends it again.
 	CodeAnswerLost = Code(diagnosis.AnswerLost)
 	// CodeSettled: a message is left whose effect is in the history. A worker deletes it once it reads
-	// the queue; nobody else can without disturbing other messages.
+	// the queue. A fix does so if nothing of the turn that took it in is missing.
 	CodeSettled = Code(diagnosis.Settled)
 	// CodeOrphanedPayload: payload blobs are left that nothing refers to. A fix deletes those that are
 	// older than an hour.

@@ -30,7 +30,8 @@ var (
 // run once more then. To have the messages of activities and children sent again, the worker that
 // owns the instance is asked, because the history does not hold their inputs: it obeys when it gets
 // to it, if it is a Durafleet worker of this version and has the code; others ignore the request.
-// Fixing twice does no harm.
+// To delete a settled message, it has to be taken out of its queue, and with it others, which are put
+// back at once: they count as delivered once more. Fixing twice does no harm.
 func (c *Client) Fix(ctx context.Context, f *Finding) (done string, err error) {
 	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	if !f.Fixable {
@@ -49,6 +50,8 @@ func (c *Client) Fix(ctx context.Context, f *Finding) (done string, err error) {
 		done, err = c.fixAnswers(ctx, f.InstanceID, f.repair.Tasks)
 	case diagnosis.DeletePayloads:
 		done, err = c.fixPayloads(ctx, f.repair.Names)
+	case diagnosis.DeleteMessages:
+		done, err = c.fixMessages(ctx, f.InstanceID, f.repair.Names)
 	case diagnosis.DeleteReports:
 		done, err = c.fixReports(ctx, f.repair.Names)
 	default:

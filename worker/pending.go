@@ -7,6 +7,7 @@ import (
 
 	"github.com/durafleet/durafleet/activity"
 	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/turn"
 	"github.com/durafleet/durafleet/orchestration"
 )
@@ -62,7 +63,7 @@ func (p *pending) applies(activityID string) bool {
 func (s *session) settle(ctx context.Context, out *turn.Outcome, landed []turn.Answered) error {
 	p := s.pending
 	p.out = out
-	if reason := lastSuspension(slices.Concat(out.Settled, out.New)); reason != nil {
+	if reason := store.LastSuspension(slices.Concat(out.Settled, out.New)); reason != nil {
 		p.suspension = reason
 	}
 	p.events = append(p.events, out.Settled...)

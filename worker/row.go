@@ -47,12 +47,9 @@ func (s *session) rowUpdate(p *pending, at stage, now time.Time) *wire.InstanceU
 	update := s.baseUpdate(out.State, out.CustomStatus)
 	if whole {
 		update.Start = store.RowStart(out.State.Started())
-		update.Status = store.StatusOf(out.State)
 	}
-	if p.suspension != nil {
-		update.Status = store.StatusOf(out.State)
-		reason := wire.SafeOutput(*p.suspension)
-		update.Output = &reason
+	if whole || p.suspension != nil {
+		store.StateUpdate(&update, out.State)
 	}
 	if out.Completed != nil {
 		store.CompleteUpdate(&update, out.Completed, now)
@@ -77,7 +74,7 @@ func (s *session) payDebt(ctx context.Context) error {
 	update := s.baseUpdate(s.stored.State, s.exec.CustomStatus())
 	if s.debt.whole {
 		update.Start = store.RowStart(s.stored.State.Started())
-		update.Status = store.StatusOf(s.stored.State)
+		store.StateUpdate(&update, s.stored.State)
 	}
 	store.Refer(&update, s.stored.Payloads)
 	if err := s.writeRow(ctx, update, ""); err != nil {
@@ -95,21 +92,6 @@ func (s *session) baseUpdate(state *history.State, customStatus *string) wire.In
 		TaskHubName:  s.r.w.hub.Names.Hub(),
 		CustomStatus: customStatus,
 	}
-}
-
-// lastSuspension returns the reason of the last suspend or resume among events, nil if there was
-// none.
-func lastSuspension(events []history.Event) *string {
-	var reason *string
-	for _, e := range events {
-		switch e := e.(type) {
-		case *history.ExecutionSuspended:
-			reason = history.Text(history.TextOr(e.Reason, ""))
-		case *history.ExecutionResumed:
-			reason = history.Text(history.TextOr(e.Reason, ""))
-		}
-	}
-	return reason
 }
 
 func sameText(a, b *string) bool {

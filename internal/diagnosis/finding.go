@@ -79,6 +79,8 @@ const (
 	SendAnswer RepairKind = "send-answer"
 	// DeletePayloads deletes the blobs of Names, after a last look.
 	DeletePayloads RepairKind = "delete-payloads"
+	// DeleteMessages deletes the messages of Names from the queue of the instance, after a last look.
+	DeleteMessages RepairKind = "delete-messages"
 	// DeleteReports deletes the reports of the workers of Names.
 	DeleteReports RepairKind = "delete-reports"
 )

@@ -265,42 +265,65 @@ func (x *examination) quiet() bool {
 
 // judgeSettled finds messages whose effect is in the history.
 func (x *examination) judgeSettled() {
-	var evidence []string
+	var evidence, unneeded []string
 	for i := range x.Hub.Looks[x.Queue].Messages {
 		m := &x.Hub.Looks[x.Queue].Messages[i]
 		if m.Content == nil || m.Content.Target.InstanceID != x.ID || x.Hub.Now.Sub(m.Inserted) < settledPatience {
 			continue
 		}
-		if why := x.settled(m); why != "" {
-			evidence = append(evidence, fmt.Sprintf("message %s, a %s sent %s: %s", m.ID, m.Content.Event.Kind(), when(m.Inserted), why))
+		why := x.settled(m)
+		if why == "" {
+			continue
+		}
+		evidence = append(evidence, fmt.Sprintf("message %s, a %s sent %s: %s", m.ID, m.Content.Event.Kind(), when(m.Inserted), why))
+		if x.Steady && x.Unneeded(m) {
+			unneeded = append(unneeded, m.ID)
 		}
 	}
-	if len(evidence) > 0 {
-		x.find(Finding{
-			Code: Settled, Severity: Note, Evidence: evidence,
-			Text: plural(len(evidence), "message") + " left whose effect is in the history; the worker that reads the queue deletes them",
-		})
+	if len(evidence) == 0 {
+		return
 	}
+	f := Finding{
+		Code: Settled, Severity: Note, Evidence: evidence,
+		Text: plural(len(evidence), "message") + " left whose effect is in the history; the worker that reads the queue deletes them",
+	}
+	if len(unneeded) > 0 {
+		f.Repair = Repair{Kind: DeleteMessages, Names: unneeded}
+	}
+	x.find(f)
+}
+
+// Unneeded reports whether a message has done all that it is there for: its effect is in the history, and it is not
+// what brings somebody to complete a turn that was stored in part.
+func (in *Instance) Unneeded(m *Message) bool {
+	if in.settled(m) == "" || in.Row == nil || in.Sentinel == nil || in.Sentinel.ETag != in.History.ETag {
+		return false
+	}
+	state := in.History.State
+	told := same(in.Row.ExecutionID, in.History.ExecutionID) && in.Row.Status == store.StatusOf(state)
+	return told && state.AtRest() && (state.Completed() != nil || in.Sentinel.Complete)
 }
 
 // settled says why a message can have no effect any more, "" if it may have one.
-func (x *examination) settled(m *Message) string {
-	target, state := m.Content.Target.ExecutionID, x.History.State
+func (in *Instance) settled(m *Message) string {
+	target, state := m.Content.Target.ExecutionID, in.History.State
 	if started, ok := m.Content.Event.(*history.ExecutionStarted); ok {
 		id := started.Instance.ExecutionID
-		if same(id, x.History.ExecutionID) || slices.ContainsFunc(x.History.Replaced, func(former string) bool { return same(id, former) }) {
+		if same(id, in.History.ExecutionID) || slices.ContainsFunc(in.History.Replaced, func(former string) bool { return same(id, former) }) {
 			return "that execution has started"
 		}
 		return ""
 	}
 	switch {
-	case target != "" && !same(target, x.History.ExecutionID):
+	case slices.ContainsFunc(in.History.Replaced, func(former string) bool { return target != "" && same(target, former) }):
+		return "the execution that it is for is over"
+	case target != "" && !same(target, in.History.ExecutionID):
 		return ""
 	case state.Completed() != nil:
 		return "the instance has ended"
 	case history.IsAnswer(m.Content.Event) && state.Answered(m.Content.Event):
 		return "it was answered before"
-	case slices.Contains(x.History.Processed, m.Content.ActivityID):
+	case slices.Contains(in.History.Processed, m.Content.ActivityID):
 		return "the event is in the history"
 	}
 	return ""

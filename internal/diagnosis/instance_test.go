@@ -122,3 +122,43 @@ func TestInstance_LostOrPoison(t *testing.T) {
 		t.Errorf("found %+v", found)
 	}
 }
+
+// A settled message may be what brings somebody to complete a turn that was stored in part. It is deleted only when
+// nothing can be missing.
+func TestInstance_Unneeded(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(in *diagnosis.Instance)
+		want   bool
+	}{
+		{"all is stored", func(*diagnosis.Instance) {}, true},
+		{"something is in the air", func(in *diagnosis.Instance) { in.Sentinel.Complete = false }, false},
+		{"the row is behind", func(in *diagnosis.Instance) { in.Row.Status = history.Pending }, false},
+		{"the row is another execution's", func(in *diagnosis.Instance) { in.Row.ExecutionID = "f" }, false},
+		{"there is no row", func(in *diagnosis.Instance) { in.Row = nil }, false},
+		{"the history has changed", func(in *diagnosis.Instance) { in.Sentinel.ETag = "2" }, false},
+		{"the turn is stored in part", func(in *diagnosis.Instance) {
+			events := in.History.State.Events()
+			in.History.State = history.NewState(events[:len(events)-1])
+		}, false},
+		{"it is not in the history", func(in *diagnosis.Instance) { in.History.Processed = nil }, false},
+		{"it is for an execution that is over", func(in *diagnosis.Instance) {
+			in.History.Processed = nil
+			in.History.ExecutionID, in.Row.ExecutionID, in.History.Replaced = "f", "f", []string{"E"}
+		}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			in := waiting()
+			in.History.Processed = []string{"a"}
+			tt.change(in)
+			m := &diagnosis.Message{ID: "1", Content: &wire.Message{
+				Event: &history.EventRaised{Name: "E"}, Target: history.Instance{InstanceID: "i", ExecutionID: "e"}, ActivityID: "a",
+			}}
+			if got := in.Unneeded(m); got != tt.want {
+				t.Errorf("unneeded is %v", got)
+			}
+		})
+	}
+}

@@ -21,6 +21,29 @@ func StatusOf(state *history.State) history.Status {
 	}
 }
 
+// LastSuspension returns the reason of the last suspend or resume among events, nil if there was none.
+func LastSuspension(events []history.Event) *string {
+	for _, e := range slices.Backward(events) {
+		switch e := e.(type) {
+		case *history.ExecutionSuspended:
+			return history.Text(history.TextOr(e.Reason, ""))
+		case *history.ExecutionResumed:
+			return history.Text(history.TextOr(e.Reason, ""))
+		}
+	}
+	return nil
+}
+
+// StateUpdate adds to an update of a status row how an instance is that has not ended: its status, and why it was
+// suspended or resumed last, if ever.
+func StateUpdate(update *wire.InstanceUpdate, state *history.State) {
+	update.Status = StatusOf(state)
+	if reason := LastSuspension(state.Events()); reason != nil {
+		output := wire.SafeOutput(*reason)
+		update.Output = &output
+	}
+}
+
 // RowStart returns what the start of an execution says in a status row.
 func RowStart(started *history.ExecutionStarted) *wire.InstanceStart {
 	return &wire.InstanceStart{
@@ -61,10 +84,12 @@ func (h *Hub) WholeUpdate(stored *History, customStatus *string) wire.InstanceUp
 	update := wire.InstanceUpdate{
 		ExecutionID: stored.ExecutionID, LastUpdated: events[len(events)-1].Head().Timestamp,
 		TaskHubName: h.Names.Hub(), CustomStatus: customStatus,
-		Start: RowStart(state.Started()), Status: StatusOf(state),
+		Start: RowStart(state.Started()),
 	}
 	if end := state.Completed(); end != nil {
 		CompleteUpdate(&update, end, end.Timestamp)
+	} else {
+		StateUpdate(&update, state)
 	}
 	Refer(&update, stored.Payloads)
 	return update
