@@ -45,7 +45,9 @@ type raised struct {
 type actor struct {
 	world *world
 	id    string
-	dice  *rand.Rand
+	// name tells the program from others.
+	name string
+	dice *rand.Rand
 	// step says where the program stands; it survives the client's crash.
 	script []func(c *taskhub.Client)
 	client int
@@ -57,13 +59,16 @@ type actor struct {
 	// terminatedAt is when the instance was last told to end.
 	terminatedAt time.Time
 	events       []*raised
-	ctx          context.Context //nolint:containedctx // of the process that plays the script
+	// contested says that others start the same instance.
+	contested bool
+	ctx       context.Context //nolint:containedctx // of the process that plays the script
 }
 
 // addActor makes up what happens to an instance.
 func (w *world) addActor(i int) {
 	dice := rand.New(rand.NewPCG(w.seed, uint64(i)+1)) //nolint:gosec // a small number
 	a := &actor{world: w, id: fmt.Sprintf("instance-%d", i), dice: dice, client: dice.IntN(w.setup.clients)}
+	a.name = a.id
 	a.pause(time.Minute)
 	if dice.IntN(8) == 0 {
 		a.do(func(c *taskhub.Client) { a.raise(c, "early", taskhub.Unchecked{}) })
@@ -79,15 +84,36 @@ func (w *world) addActor(i int) {
 	w.play(a, w.clients[a.client])
 }
 
+// addRivals makes up two clients' programs that start one instance again and again, each whenever it has ended.
+func (w *world) addRivals() {
+	for i := range 2 {
+		a := &actor{
+			world: w, id: "contested", name: fmt.Sprintf("contested, %d", i), dice: rand.New(rand.NewPCG(w.seed, uint64(i)+1000)), //nolint:gosec // as above
+			client: i % w.setup.clients, contested: true,
+		}
+		for life := range 3 {
+			at := &attempt{input: input{Nonce: fmt.Sprintf("%s/%d/%d", a.id, i, life), Ops: []op{{Kind: opCall, Key: "a"}}}}
+			a.pause(2 * time.Second)
+			a.do(func(c *taskhub.Client) { a.start(c, at, nil) })
+			a.do(a.await)
+		}
+		w.actors = append(w.actors, a)
+		w.play(a, w.clients[a.client])
+	}
+}
+
 // addLife makes up one start of the instance and what follows.
 func (a *actor) addLife(life int) {
-	attempt := &attempt{input: generate(a.dice, fmt.Sprintf("%s/%d", a.id, life))}
+	attempt := &attempt{input: generate(a.dice, fmt.Sprintf("%s/%d", a.id, life), a.world.extras)}
 	expected := expect(attempt.input)
 	var options []taskhub.StartOption
 	if a.dice.IntN(8) == 0 {
 		options = append(options, delayed(time.Duration(a.dice.IntN(60))*time.Second))
 	}
 	a.do(func(c *taskhub.Client) { a.start(c, attempt, options) })
+	if a.world.extras.nosy && a.dice.IntN(5) == 0 { // most often before it has begun
+		a.do(func(c *taskhub.Client) { a.terminate(c, attempt) })
+	}
 	var actions []func(c *taskhub.Client)
 	add := func(f func(c *taskhub.Client)) { actions = append(actions, f) }
 	for _, name := range sortedKeys(expected.events) {
@@ -109,12 +135,18 @@ func (a *actor) addLife(life int) {
 	if a.dice.IntN(4) == 0 {
 		add(func(c *taskhub.Client) { a.startAgain(c) })
 	}
+	if a.world.extras.nosy {
+		add(func(c *taskhub.Client) { a.purge(c, attempt) })
+	}
 	a.dice.Shuffle(len(actions), func(i, j int) { actions[i], actions[j] = actions[j], actions[i] })
 	for _, action := range actions {
 		a.pause(30 * time.Second)
 		a.do(action)
 	}
 	a.do(a.await)
+	if a.world.extras.nosy {
+		a.do(a.tooLate)
+	}
 	if a.dice.IntN(3) == 0 {
 		a.pause(2 * time.Minute)
 		a.do(func(c *taskhub.Client) { a.purge(c, attempt) })
@@ -140,10 +172,10 @@ func (a *actor) pause(d time.Duration) {
 
 // play runs the rest of an actor's script in a process.
 func (w *world) play(a *actor, p *process) {
-	p.group.Go(p.ctx, "actor "+a.id, func(ctx context.Context) {
-		hub, err := p.hub(a.id)
+	p.group.Go(p.ctx, "actor "+a.name, func(ctx context.Context) {
+		hub, err := p.hub(a.name)
 		for err != nil && run.Sleep(ctx, 5*time.Second) {
-			hub, err = p.hub(a.id)
+			hub, err = p.hub(a.name)
 		}
 		if err != nil {
 			return
@@ -195,8 +227,9 @@ func (a *actor) start(c *taskhub.Client, at *attempt, options []taskhub.StartOpt
 			}
 			all = append(all, o)
 		}
-		_, err := c.StartByName(a.ctx, program.Name(), at.input, all...)
+		started, err := c.StartByName(a.ctx, program.Name(), at.input, all...)
 		if err == nil {
+			a.world.check.start(a.id, started.ExecutionID())
 			at.known = accepted
 			return true
 		}
@@ -224,6 +257,9 @@ func nonceOf(s *taskhub.Status) string {
 
 // startAgain makes a start that has to find the instance.
 func (a *actor) startAgain(c *taskhub.Client) {
+	if n := len(a.attempts); n > 0 && a.attempts[n-1].purged != refused {
+		return // it would start
+	}
 	_, err := c.StartByName(a.ctx, program.Name(), input{Nonce: a.id + "/never"}, taskhub.InstanceID(a.id), taskhub.UseExisting)
 	if err == nil {
 		return
@@ -285,9 +321,23 @@ func (a *actor) terminate(c *taskhub.Client, at *attempt) {
 	}))
 }
 
+// tooLate tries what has to be refused, since the instance was seen to have ended.
+func (a *actor) tooLate(c *taskhub.Client) {
+	if a.last == nil {
+		return
+	}
+	if err := c.RaiseEventByName(a.ctx, a.id, "late", "late"); err == nil {
+		a.world.fail("%s took an event after it had ended as %s", a.id, a.last.Status)
+	}
+	if err := c.Suspend(a.ctx, a.id, "late"); err == nil {
+		a.world.fail("%s took a suspend after it had ended as %s", a.id, a.last.Status)
+	}
+}
+
 // await waits until the instance has ended. A resume that was put into the queue before a suspend
 // may overtake it, so one is sent from time to time.
 func (a *actor) await(c *taskhub.Client) {
+	a.last = nil
 	looks := 0
 	a.patiently(func() bool {
 		looks++
@@ -303,14 +353,20 @@ func (a *actor) await(c *taskhub.Client) {
 }
 
 func (a *actor) purge(c *taskhub.Client, at *attempt) {
+	before := at.purged
 	a.patiently(func() bool {
 		at.purged = unclear
 		err := c.Purge(a.ctx, a.id)
-		if err == nil || errors.Is(err, taskhub.ErrNotFound) {
+		switch {
+		case err == nil, errors.Is(err, taskhub.ErrNotFound):
 			at.purged = accepted
 			return true
+		case errors.Is(err, taskhub.ErrLive):
+			at.purged = before
+			return true
+		default:
+			return false
 		}
-		return errors.Is(err, taskhub.ErrLive)
 	})
 }
 

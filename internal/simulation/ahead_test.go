@@ -35,11 +35,15 @@ func (w *world) chooseAhead(first bool) ahead {
 	if w.cut != nil {
 		return ahead{never: w.setup.inlining == never || w.setup.inlining == atFirst && !first, window: w.setup.window, activities: 100}
 	}
-	return ahead{
+	a := ahead{
 		never:      w.setup.inlining == never || w.setup.inlining == sometimes && w.dice.IntN(2) == 0,
 		window:     []time.Duration{0, 0, 20 * time.Millisecond, time.Second, 4 * time.Second}[w.dice.IntN(5)],
 		activities: []int{1, 3, 10, 100}[w.dice.IntN(4)],
 	}
+	if w.extras.wide {
+		a.activities = 150 // so that many end together
+	}
+	return a
 }
 
 // inTheAir reports whether an activity has begun.

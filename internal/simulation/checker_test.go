@@ -28,6 +28,10 @@ type checker struct {
 	messages map[string]*tracked
 	// live are the instances whose status rows say that they have not ended.
 	live map[string]bool
+	// starts are the executions, by instances, that clients know to have started.
+	starts map[string][]string
+	// detached are the detached children that have begun, by their nonces and then their ids.
+	detached map[string]map[string]bool
 	// leases is what each process may think about each partition, claims what is true.
 	leases map[leaseKey]*belief
 	claims map[string]claim
@@ -47,6 +51,8 @@ type record struct {
 	ends map[string]string
 	// early are executions that their rows showed as ended before they had a history.
 	early map[string]bool
+	// former are executions that were left behind, some of them in the turn in which they began.
+	former map[string]bool
 	// blobs are the payloads to which the history refers.
 	blobs map[string]bool
 }
@@ -76,14 +82,14 @@ type belief struct {
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, records: map[string]*record{}, requested: map[string]bool{}, messages: map[string]*tracked{},
-		live: map[string]bool{}, leases: map[leaseKey]*belief{}, claims: map[string]claim{},
+		live: map[string]bool{}, starts: map[string][]string{}, detached: map[string]map[string]bool{}, leases: map[leaseKey]*belief{}, claims: map[string]claim{},
 	}
 }
 
 func (c *checker) record(id string) *record {
 	r, ok := c.records[id]
 	if !ok {
-		r = &record{state: &history.State{}, begun: map[string]bool{}, taken: map[string]bool{}, ends: map[string]string{}, early: map[string]bool{}}
+		r = &record{state: &history.State{}, begun: map[string]bool{}, taken: map[string]bool{}, ends: map[string]string{}, early: map[string]bool{}, former: map[string]bool{}}
 		c.records[id] = r
 	}
 	return r
@@ -182,7 +188,7 @@ func (c *checker) wrote(st *step) {
 	case c.w.names.HistoryTable():
 		c.committed(st, operations)
 	case c.w.names.InstancesTable():
-		c.shown(st.call.Key, operations[0])
+		c.shown(st, operations[0])
 	}
 }
 
@@ -254,8 +260,11 @@ func (c *checker) put(st *step) {
 	c.messages[receipt.ID] = &tracked{content: m, by: st.process, large: large, renewed: c.record(m.Target.InstanceID).renewed}
 }
 
-// longestRest is how long a message may be put aside. Timers and delayed starts rest until they are due.
-const longestRest = 10 * time.Minute
+// longestRest is how long a message may be put aside, longestDelay if it waits for something that takes longer.
+const (
+	longestRest  = time.Minute
+	longestDelay = 10 * time.Minute
+)
 
 func (c *checker) hidden(st *step) {
 	posted := st.call.Content.(storage.Posted)
@@ -263,18 +272,40 @@ func (c *checker) hidden(st *step) {
 	if t != nil {
 		t.last = nil
 	}
-	if posted.Hidden <= longestRest || t == nil {
+	if t == nil || posted.Hidden <= longestRest {
 		return
 	}
+	limit := longestRest
 	switch e := t.content.Event.(type) {
 	case *history.TimerFired:
-		return
+		return // until it is due
 	case *history.ExecutionStarted:
 		if e.ScheduledStart != nil {
 			return
 		}
+		if t.large {
+			limit = longestDelay
+		}
+	case *history.TaskScheduled:
+		limit = longestDelay // too many may be fatal and wait for a time alone
+	default:
+		if t.large || c.delayed(t.content.Target.InstanceID) { // a payload may be gone
+			limit = longestDelay
+		}
 	}
-	c.w.fail("%v puts a %s aside for %v", st.process, t.content.Event.Kind(), posted.Hidden)
+	if posted.Hidden > limit {
+		c.w.fail("%v puts a %s aside for %v", st.process, t.content.Event.Kind(), posted.Hidden)
+	}
+}
+
+// delayed reports whether an instance waits for the time of its start.
+func (c *checker) delayed(id string) bool {
+	row, err := c.w.raw.Tables.Read(c.w.background, c.w.names.InstancesTable(), wire.EscapeKey(id), "")
+	if err != nil {
+		return false
+	}
+	in, err := wire.DecodeInstance(row.PartitionKey, row.Values)
+	return err == nil && in.ScheduledStart != nil
 }
 
 // decode reads a message, out of its payload blob if it is in one, which it reports.
@@ -485,6 +516,7 @@ func (c *checker) committed(st *step, operations []storage.Operation) {
 	episodes := 0 // that have begun in this transaction
 	for _, operation := range operations {
 		if operation.Row.RowKey == wire.SentinelKey {
+			r.noteFormer(operation.Row)
 			continue
 		}
 		closed := r.state.AtRest()
@@ -512,6 +544,17 @@ func (c *checker) committed(st *step, operations []storage.Operation) {
 	}
 }
 
+// noteFormer notes the executions that a sentinel names as left behind.
+func (r *record) noteFormer(row storage.Row) {
+	sentinel, err := wire.DecodeSentinel(row.Values)
+	if err != nil {
+		return // whoever loads it complains
+	}
+	for _, execution := range sentinel.Replaced {
+		r.former[execution] = true
+	}
+}
+
 // row adds a history row to the record and says what is wrong with it.
 func (c *checker) row(id string, r *record, row storage.Row, ended string) string {
 	execution := wire.ExecutionOf(row.Values)
@@ -525,6 +568,9 @@ func (c *checker) row(id string, r *record, row storage.Row, ended string) strin
 		}
 		r.execution, r.rows, r.state, r.blobs = execution, 0, &history.State{}, map[string]bool{}
 		r.begun[execution] = true
+		if r.early[execution] && c.w.orderly() {
+			return "begins although its row shows that it has ended"
+		}
 	} else if execution == ended {
 		return "comes after the end"
 	}
@@ -551,6 +597,8 @@ func (c *checker) event(id string, r *record, event history.Event) string {
 	}
 	var key string
 	switch e := event.(type) {
+	case *history.ExecutionStarted:
+		c.noteDetached(e)
 	case *history.TaskScheduled:
 		key = requestKey(e.Kind(), id, r.execution, e.EventID, e.Name)
 	case *history.TimerCreated:
@@ -577,19 +625,22 @@ func (c *checker) event(id string, r *record, event history.Event) string {
 }
 
 // shown looks at what a status row says after a write.
-func (c *checker) shown(key string, operation storage.Operation) {
+func (c *checker) shown(st *step, operation storage.Operation) {
 	partitionKey := operation.Row.PartitionKey
 	id := wire.UnescapeKey(partitionKey)
 	r := c.record(id)
 	row, err := c.w.raw.Tables.Read(c.w.background, c.w.names.InstancesTable(), partitionKey, "")
 	if err != nil {
+		if c.live[id] && !st.orphaned {
+			c.w.fail("%v removes the row of %s, which is alive", st.process, id)
+		}
 		delete(c.live, id)
 		r.renewed++
 		return
 	}
 	in, err := wire.DecodeInstance(partitionKey, row.Values)
 	if err != nil {
-		c.w.fail("status row %s: %v", key, err)
+		c.w.fail("status row %s: %v", st.call.Key, err)
 		return
 	}
 	if operation.Action == storage.Replace || operation.Action == storage.Insert && in.HasGeneration {

@@ -168,14 +168,14 @@ type outcome struct {
 // runFlow runs a flow with a crash at one request, or without one.
 func runFlow(f *flow, v variant, c *cut, level traceLevel) (result, outcome) {
 	w := newWorld(1, level)
-	w.rates, w.cut = rates{}, c
+	w.rates, w.cut, w.extras = rates{}, c, extras{}
 	w.setup = setup{
 		partitions: 1, workers: 1, clients: 1, instances: 1, poll: time.Second,
 		noCache: v.noCache, inlining: v.inlining, window: f.window,
 	}
 	w.create()
 	w.populate()
-	a := &actor{world: w, id: "the-instance", dice: rand.New(rand.NewPCG(1, 1))}
+	a := &actor{world: w, id: "the-instance", name: "the-instance", dice: rand.New(rand.NewPCG(1, 1))}
 	at := &attempt{input: f.in}
 	at.input.Nonce = "the-instance/0"
 	a.do(func(client *taskhub.Client) { a.start(client, at, nil) })

@@ -33,7 +33,7 @@ func (c *checker) explainUnsettled() {
 	var left []string
 	for _, a := range c.w.actors {
 		if !a.done.Load() {
-			left = append(left, fmt.Sprintf("client of %s has %d steps to do", a.id, len(a.script)))
+			left = append(left, fmt.Sprintf("client of %s has %d steps to do", a.name, len(a.script)))
 		}
 	}
 	for _, id := range sortedKeys(c.live) {
@@ -84,8 +84,11 @@ func (c *checker) final() {
 	}
 	client := taskhub.NewClient(hub)
 	for _, a := range c.w.actors {
-		c.outcome(client, a)
+		if !a.contested {
+			c.outcome(client, a)
+		}
 	}
+	c.judgeStarts()
 	rows, _, err := storage.All(c.w.background, c.w.raw.Tables, c.w.names.InstancesTable(), storage.Query{})
 	if err != nil {
 		c.w.fail("list the instances: %v", err)
@@ -93,7 +96,7 @@ func (c *checker) final() {
 	for _, row := range rows {
 		c.whole(hub.Store(), client, wire.UnescapeKey(row.PartitionKey))
 	}
-	if len(c.w.rates) == 0 && (c.w.cut == nil || c.w.cut.at == 0) {
+	if len(c.w.rates) == 0 && !c.w.extras.deadly && (c.w.cut == nil || c.w.cut.at == 0) {
 		for _, call := range sortedKeys(c.w.ledger.runs) {
 			if n := c.w.ledger.runs[call]; n != 1 {
 				c.w.fail("activity %s ran %d times although nothing went wrong", call, n)
@@ -103,6 +106,7 @@ func (c *checker) final() {
 			c.w.fail("%s is left although nothing went wrong, and nothing refers to it", blob)
 		}
 	}
+	c.judgePoison(client)
 	c.purgeAll(client, rows)
 }
 
@@ -145,6 +149,7 @@ func (c *checker) judgeEnd(a *actor, at *attempt, status *taskhub.Status) {
 			c.w.fail("%s did\n\t%q, not\n\t%q", a.id, out.Log, expected.log)
 		}
 		c.judgeEvents(a, expected, out.Seen)
+		c.judgeDetached(a, at.input)
 	default:
 		c.w.fail("%s ended as %s: %s%s", a.id, status.Status, status.Failure, status.Reason)
 	}
@@ -182,6 +187,65 @@ func (c *checker) judgeEvents(a *actor, expected expectation, seen []string) {
 	}
 }
 
+// noteDetached notes the beginning of a detached child.
+func (c *checker) noteDetached(e *history.ExecutionStarted) {
+	var in input
+	if _, detached := e.Tags[history.FireAndForget]; !detached || json.Unmarshal([]byte(history.TextOr(e.Input, "")), &in) != nil {
+		return
+	}
+	if c.detached[in.Nonce] == nil {
+		c.detached[in.Nonce] = map[string]bool{}
+	}
+	c.detached[in.Nonce][e.Instance.InstanceID] = true
+}
+
+// start notes that a client knows that an execution was started.
+func (c *checker) start(id, execution string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.starts[id] = append(c.starts[id], execution)
+}
+
+// judgeStarts checks that whatever was started has begun, or was terminated before.
+func (c *checker) judgeStarts() {
+	for _, id := range sortedKeys(c.starts) {
+		r := c.record(id)
+		for _, execution := range c.starts[id] {
+			if !r.begun[execution] && !r.early[execution] && !r.former[execution] {
+				c.w.fail("execution %s of %s was started, and has not begun", execution, id)
+			}
+		}
+	}
+}
+
+// judgePoison checks that nothing was taken for poison but that of which workers die, and that the status
+// row tells of it unless the instance has gone on without it.
+func (c *checker) judgePoison(client *taskhub.Client) {
+	for m, err := range client.AllPoison(c.w.background, taskhub.PoisonQuery{}) {
+		if err != nil {
+			c.w.fail("list the poison messages: %v", err)
+		} else if m.Kind != history.KindTaskScheduled || !strings.Contains(m.Text, "deadly") {
+			c.w.fail("%s of %s was taken for poison: %s", m.Kind, m.InstanceID, m.Reason)
+		} else if status, err := client.Get(c.w.background, m.InstanceID, taskhub.NoPayloads{}); err == nil &&
+			status.ExecutionID == m.ExecutionID && (status.Poison == nil || !slices.Contains(status.Poison.IDs, m.ID)) {
+			c.w.fail("the row of %s does not tell of the poison message %s", m.InstanceID, m.ID)
+		}
+	}
+}
+
+// judgeDetached checks that all detached children of an instance have begun. There may be more than it has
+// started: those of turns that were not stored.
+func (c *checker) judgeDetached(a *actor, in input) {
+	for _, o := range in.Ops {
+		if o.Kind != opDetach {
+			continue
+		}
+		if n := len(c.detached[detachedNonce(in.Nonce, o)]); n < in.Rounds+1 {
+			c.w.fail("%s has started %s %d times, and %d such children have begun", a.id, o.Key, in.Rounds+1, n)
+		}
+	}
+}
+
 // whole checks that an instance's history and status row are whole and say the same, and that its
 // children exist.
 func (c *checker) whole(hub *store.Hub, client *taskhub.Client, id string) {
@@ -214,7 +278,7 @@ func (c *checker) whole(hub *store.Hub, client *taskhub.Client, id string) {
 		c.w.fail("row of %s: output %q; its history: %q",
 			id, history.TextOr(status.RawOutput, "none"), history.TextOr(end.Result, "none"))
 	}
-	c.replays(id, loaded.State)
+	c.replays(id, loaded.State, status)
 	for _, e := range loaded.State.Events() {
 		if created, ok := e.(*history.SubOrchestrationCreated); ok {
 			if _, err := client.Get(c.w.background, created.InstanceID, taskhub.NoPayloads{}); err != nil {
@@ -225,13 +289,15 @@ func (c *checker) whole(hub *store.Hub, client *taskhub.Client, id string) {
 }
 
 // replays checks that the code does over the history what it has done, and nothing beyond.
-func (c *checker) replays(id string, state *history.State) {
-	exec := orchestration.NewExecution(program.With(runProgram), orchestration.Options{})
+func (c *checker) replays(id string, state *history.State, status *taskhub.Status) {
+	exec := orchestration.NewExecution(program.With(runProgram), c.w.codeOptions())
 	defer exec.Close()
 	if err := exec.Replay(state.Events()); err != nil {
 		c.w.fail("history of %s: %v", id, err)
 	} else if exec.Pending() && (c.w.setup.inlining == never || !aheadAtEnd(state)) {
 		c.w.fail("history of %s lacks what the code does", id)
+	} else if want := history.TextOr(exec.CustomStatus(), ""); string(status.CustomStatus) != want {
+		c.w.fail("row of %s: custom status %q; its code: %q", id, status.CustomStatus, want)
 	}
 }
 
@@ -250,7 +316,10 @@ func aheadAtEnd(state *history.State) bool {
 // neglected says which messages nobody takes although they can be taken, "" for none. Work items may
 // have to wait for a slot.
 func (c *checker) neglected() string {
-	const limit = 90 * time.Second
+	limit := 90 * time.Second
+	if c.w.extras.deadly {
+		limit = 5 * time.Minute // workers go on dying
+	}
 	for _, queue := range c.w.queues[1:] {
 		for _, m := range c.w.store.Messages(queue) {
 			if time.Since(m.Visible) > limit {
@@ -262,7 +331,11 @@ func (c *checker) neglected() string {
 }
 
 func (c *checker) purgeAll(client *taskhub.Client, rows []storage.Row) {
+	var marked []string
 	for _, row := range rows {
+		if mark := wire.DecodePoisonMark(row.Values); mark != nil {
+			marked = append(marked, mark.IDs...)
+		}
 		if err := client.Purge(c.w.background, wire.UnescapeKey(row.PartitionKey)); err != nil {
 			c.w.fail("%v", err)
 		}
@@ -273,10 +346,14 @@ func (c *checker) purgeAll(client *taskhub.Client, rows []storage.Row) {
 			c.w.fail("after all was purged, %d rows are left in %s, %v", len(left), table, err)
 		}
 	}
-	for _, container := range []string{c.w.names.LargeMessages(), c.w.names.Poison()} {
-		blobs, _ := c.w.raw.Blobs.ListBlobs(c.w.background, container, "") // there is no container before it is used
-		if len(blobs) > 0 {
-			c.w.fail("after all was purged, %s holds %q", container, blobs)
+	// There are no containers before they are used.
+	if blobs, _ := c.w.raw.Blobs.ListBlobs(c.w.background, c.w.names.LargeMessages(), ""); len(blobs) > 0 {
+		c.w.fail("after all was purged, %s holds %q", c.w.names.LargeMessages(), blobs)
+	}
+	poison, _ := c.w.raw.Blobs.ListBlobs(c.w.background, c.w.names.Poison(), "")
+	for _, blob := range poison {
+		if slices.Contains(marked, strings.TrimSuffix(blob, ".json")) { // another start of its id may have removed the mark
+			c.w.fail("after all was purged, there is the poison message %s", blob)
 		}
 	}
 }

@@ -17,6 +17,12 @@ func (c *checker) moment(p *process, r *record) string {
 	events := r.state.Events()
 	now := time.Now().Add(p.skew)
 	switch e := events[len(events)-1].(type) {
+	case *history.OrchestratorStarted:
+		for _, other := range events[:len(events)-1] {
+			if other.Kind() == e.Kind() && !e.Timestamp.After(other.Head().Timestamp) {
+				return fmt.Sprintf("an episode of %s follows one of %s", clock(e.Timestamp), clock(other.Head().Timestamp))
+			}
+		}
 	case *history.TimerFired:
 		if created, ok := r.state.Request(e).(*history.TimerCreated); ok && now.Before(created.FireAt) {
 			return fmt.Sprintf("timer %d fires %v early", e.TimerID, created.FireAt.Sub(now))

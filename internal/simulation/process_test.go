@@ -128,13 +128,22 @@ func (p *process) pass(name string) {
 	<-st.answer
 }
 
+// die waits until the process is killed.
+func (p *process) die(name string) {
+	st := &step{process: p, name: name, fatal: true}
+	p.world.sched.park(st)
+	<-st.answer
+}
+
 // request is the hook of the process's ports.
 func (p *process) request(ctx context.Context, who string, call *storage.Call, next func(context.Context) error) error {
 	if p.dead.Load() {
 		return errDead
 	}
 	st := &step{process: p, name: who, call: call, next: next}
-	p.world.check.parked(p, call)
+	if ctx.Err() == nil { // else it is not sent
+		p.world.check.parked(p, call)
+	}
 	p.world.sched.park(st)
 	var v verdict
 	select {

@@ -35,6 +35,8 @@ const (
 	opDetach  opKind = "detach"  // Ops as a detached child, which is sent an event
 	opStatus  opKind = "status"  // a custom status
 	opPanic   opKind = "panic"   // the orchestrator panics
+	opRival   opKind = "rival"   // Ops as a child under an id that others use, too, so that it may be refused
+	opDeadly  opKind = "deadly"  // an activity of which workers die
 	opUncatch opKind = "uncatch" // an activity fails, and its failure ends the orchestrator
 )
 
@@ -81,6 +83,8 @@ type task struct {
 	// need not be stored before the activity begins.
 	Rests int  `json:"rests,omitempty"`
 	Local bool `json:"local,omitempty"`
+	// Deadly says that the worker dies.
+	Deadly bool `json:"deadly,omitempty"`
 }
 
 var (
@@ -106,6 +110,10 @@ func (w *world) runTask(ctx context.Context, p *process, t task) (string, error)
 	defer w.ledger.end(p, info)
 	if !t.Local && !p.dead.Load() {
 		w.check.begun(p, info, t)
+	}
+	if t.Deadly && !p.dead.Load() {
+		p.die(fmt.Sprintf("die %s %d", info.InstanceID, info.TaskID))
+		return "", errDead
 	}
 	slept := run.Sleep(ctx, t.For)
 	p.pass(fmt.Sprintf("end %s %d %d", info.InstanceID, info.TaskID, n))
@@ -156,14 +164,23 @@ func (p *player) play(o op) error {
 		return err
 	case opRetry:
 		policy := orchestration.Retry{MaxAttempts: o.N + 1, FirstInterval: o.For, Coefficient: 2}
+		began := ctx.Now()
 		text, err := p.call(o, task{Key: o.Key, Fail: o.N}, policy).Await()
 		p.answers += 1 + 2*o.N
+		if pauses := o.For * time.Duration(1<<o.N-1); ctx.Now().Sub(began) < pauses {
+			text += " too early"
+		}
 		p.log("%s", text)
 		return err
 	case opFail:
 		_, err := p.call(o, task{Key: o.Key, Fail: -1}).Await()
 		p.answers++
 		p.log("%s %t", o.Key, err != nil && strings.Contains(err.Error(), errAsked.Error()))
+	case opDeadly:
+		_, err := p.call(o, task{Key: o.Key, Deadly: true}).Await()
+		p.answers++
+		var failed *orchestration.TaskError
+		p.log("%s %t", o.Key, errors.As(err, &failed) && failed.Details.Type == worker.PoisonType)
 	case opUncatch:
 		_, err := p.call(o, task{Key: o.Key, Fail: -1}).Await()
 		return err
@@ -192,6 +209,12 @@ func (p *player) play(o op) error {
 		return p.race(o)
 	case opChild, opBranch, opDetach:
 		return p.family(o)
+	case opRival:
+		child := input{Nonce: o.Key, Ops: o.Ops, Rests: p.answers}
+		_, err := orchestration.CallSubOrchestration(ctx, program, child, orchestration.InstanceID(fmt.Sprint("rival-", o.N))).Await()
+		p.answers++
+		var failed *orchestration.TaskError
+		p.log("%s %t", o.Key, err == nil || errors.As(err, &failed))
 	case opStatus:
 		ctx.SetCustomStatus(o.Key)
 	case opPanic:
@@ -276,6 +299,7 @@ func (p *player) race(o op) error {
 func (p *player) family(o op) error {
 	child := input{Nonce: o.Key, Ops: o.Ops, Rounds: o.N, Rests: p.answers}
 	if o.Kind == opDetach {
+		child.Nonce = detachedNonce(p.in.Nonce, o)
 		id, err := orchestration.StartDetached(p.ctx, program, child)
 		if err != nil {
 			return err
@@ -306,6 +330,9 @@ func (p *player) family(o op) error {
 	}
 	return nil
 }
+
+// detachedNonce is the nonce of the detached child that an op of a program starts.
+func detachedNonce(parent string, o op) string { return parent + "/" + o.Key }
 
 // expectation is what a program must come to.
 type expectation struct {
@@ -343,7 +370,7 @@ func (e *expectation) add(o op) {
 		e.note("%s", o.Key)
 	case opRetry:
 		e.note("%s", o.Key)
-	case opFail, opSleep:
+	case opFail, opSleep, opRival, opDeadly:
 		e.note("%s true", o.Key)
 	case opUncatch, opPanic:
 		e.failed = true
@@ -382,10 +409,10 @@ func (e *expectation) add(o op) {
 }
 
 // generate makes a program up. Names of ops are unique within it.
-func generate(dice *rand.Rand, nonce string) input {
-	g := &generator{dice: dice}
+func generate(dice *rand.Rand, nonce string, e extras) input {
+	g := &generator{dice: dice, more: e.kinds(), wide: e.wide}
 	in := input{Nonce: nonce, Ops: g.ops(1+dice.IntN(4), 0)}
-	if dice.IntN(5) == 0 {
+	if dice.IntN(5) == 0 && !slices.ContainsFunc(in.Ops, func(o op) bool { return o.Kind == opDeadly }) {
 		in.Rounds = 1 + dice.IntN(3)
 	}
 	if dice.IntN(20) == 0 {
@@ -397,6 +424,10 @@ func generate(dice *rand.Rand, nonce string) input {
 type generator struct {
 	dice *rand.Rand
 	n    int
+	// more are the ops that only this fleet has.
+	more []opKind
+	// wide says that there are fan-outs that take several transactions.
+	wide bool
 }
 
 func (g *generator) ops(n, depth int) []op {
@@ -415,13 +446,17 @@ func (g *generator) op(depth int) op {
 		opCall, opCall, opCall, opFan, opFan, opLocals, opSleep, opSleep, opRetry, opFail, opStatus, opWait, opWait, opBeside, opRace,
 		opRace, opChild, opBranch, opDetach, opForget, opPanic, opUncatch,
 	}
+	kinds = append(kinds, g.more...)
 	for o.Kind = ""; o.Kind == ""; {
 		o.Kind = kinds[g.dice.IntN(len(kinds))]
-		family := slices.Contains([]opKind{opChild, opBranch, opDetach}, o.Kind)
+		family := slices.Contains([]opKind{opChild, opBranch, opDetach, opRival}, o.Kind)
 		outside := slices.Contains([]opKind{opWait, opBeside, opRace}, o.Kind)
-		if depth > 0 && outside || depth > 1 && family {
+		if depth > 0 && (outside || o.Kind == opDeadly) || depth > 1 && family {
 			o.Kind = ""
 		}
+	}
+	if o.Kind == opDeadly { // one is enough
+		g.more = slices.DeleteFunc(slices.Clone(g.more), func(k opKind) bool { return k == opDeadly })
 	}
 	if o.Kind == opRace {
 		o.Key = "r" + o.Key
@@ -440,6 +475,9 @@ func (g *generator) op(depth int) op {
 		if g.dice.IntN(60) == 0 { // more than a transaction holds
 			o.N, o.For = 50, 0
 		}
+		if g.wide && depth == 0 && g.dice.IntN(4) == 0 {
+			o.N, o.For = 50+g.dice.IntN(70), 0
+		}
 	case opLocals:
 		o.N, o.For, o.Local = 2+g.dice.IntN(5), g.pause(2*time.Second), true
 	case opSleep:
@@ -457,7 +495,9 @@ func (g *generator) op(depth int) op {
 		o.N = g.dice.IntN(2) * g.dice.IntN(2)
 	case opDetach:
 		o.Ops = append(g.ops(1, depth+1), op{Kind: opRace, Key: signal, For: time.Minute})
-	case opFail, opStatus, opPanic, opUncatch:
+	case opRival:
+		o.Ops, o.N = g.ops(1+g.dice.IntN(2), depth+1), g.dice.IntN(2)
+	case opFail, opStatus, opPanic, opUncatch, opDeadly:
 	}
 	return o
 }

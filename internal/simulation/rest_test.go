@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/wire"
@@ -33,7 +34,7 @@ func (c *checker) unattended(id string) string {
 	if r.state.Completed() != nil || len(r.blobs) > 0 { // replay needs the payloads
 		return ""
 	}
-	exec := orchestration.NewExecution(program.With(runProgram), orchestration.Options{})
+	exec := orchestration.NewExecution(program.With(runProgram), c.w.codeOptions())
 	defer exec.Close()
 	switch err := exec.Replay(r.state.Events()); {
 	case err != nil:
@@ -42,6 +43,9 @@ func (c *checker) unattended(id string) string {
 		return "its history lacks what the code does next"
 	case !r.state.AtRest():
 		return "its last episode is not closed"
+	case history.TextOr(in.CustomStatus, "none") != history.TextOr(exec.CustomStatus(), "none"):
+		return fmt.Sprintf("its row shows the custom status %s, and its code has set %s",
+			history.TextOr(in.CustomStatus, "none"), history.TextOr(exec.CustomStatus(), "none"))
 	}
 	return ""
 }
@@ -103,7 +107,7 @@ func (c *checker) garbage() string {
 // orderly reports whether nothing goes wrong but that messages come twice, late and in any order: then no
 // call is sent twice.
 func (w *world) orderly() bool {
-	if w.cut != nil && w.cut.at > 0 {
+	if w.cut != nil && w.cut.at > 0 || w.extras.deadly {
 		return false
 	}
 	for f := range w.rates {

@@ -32,6 +32,8 @@ type step struct {
 	orphaned bool
 	// parked is when the process decided on the step.
 	parked time.Time
+	// fatal says that the process dies with it.
+	fatal bool
 	// met says that a fault has met the step already.
 	met bool
 	// posted is what message tells of the text that the request puts, once somebody has asked.

@@ -54,6 +54,7 @@ type world struct {
 	ledger     *ledger
 	bells      *bells
 	actors     []*actor
+	extras     extras
 
 	processes int
 	requests  int
@@ -127,6 +128,9 @@ func simulate(seed uint64, forced rates, level traceLevel) result {
 	for i := range w.setup.instances {
 		w.addActor(i)
 	}
+	if w.extras.nosy {
+		w.addRivals()
+	}
 	return w.live()
 }
 
@@ -151,7 +155,7 @@ func newWorld(seed uint64, level traceLevel) *world {
 	dice := rand.New(rand.NewPCG(seed, 0xd0afee7))
 	w := &world{
 		seed: seed, level: level, dice: dice, store: memory.New(), background: context.Background(), began: time.Now(),
-		rates: chooseRates(dice), setup: chooseSetup(dice), sched: newScheduler(dice), ledger: newLedger(), bells: chooseBells(seed),
+		rates: chooseRates(dice), setup: chooseSetup(dice), sched: newScheduler(dice), ledger: newLedger(), bells: chooseBells(seed), extras: chooseExtras(seed),
 	}
 	w.raw = w.store.Account()
 	w.check = newChecker(w)
@@ -174,7 +178,7 @@ func (w *world) create() {
 
 // populate starts the workers and the clients.
 func (w *world) populate() {
-	w.note("seed %d: %+v, faults %v", w.seed, w.setup, w.rates)
+	w.note("seed %d: %+v, %+v, faults %v", w.seed, w.setup, w.extras, w.rates)
 	for i := range w.setup.workers {
 		name := fmt.Sprintf("worker-%d", i+1)
 		w.sched.at(w.between(0, 20*time.Second), func() { w.startWorker(name) })
@@ -214,9 +218,14 @@ func (w *world) startWorker(id string) *process {
 }
 
 func (w *world) workerOptions(p *process) *worker.Options {
+	code := w.codeOptions()
 	opts := &worker.Options{
 		WorkerID: p.id, MaxPollInterval: w.setup.poll, NoSessionCache: w.setup.noCache,
 		MaxActivities: p.ahead.activities, NoInline: p.ahead.never, InlineWindow: p.ahead.window,
+		TimerLimit: code.TimerLimit, TimerHop: code.TimerHop, BufferThreshold: w.extras.buffer,
+	}
+	if w.extras.deadly {
+		opts.MaxDeliveries = deadlyDeliveries
 	}
 	p.addBell(opts)
 	return opts
@@ -275,6 +284,9 @@ func (w *world) crash(p *process) {
 func (w *world) release(st *step) {
 	if st.call == nil {
 		w.record(st, proceed)
+		if st.fatal {
+			w.crash(st.process)
+		}
 		st.answer <- proceed
 		return
 	}
