@@ -84,7 +84,9 @@ func (c *Client) Diagnose(ctx context.Context, id string) (*Diagnosis, error) {
 	if err := e.findOrphans(ctx, in); err != nil {
 		return nil, fmt.Errorf("diagnose instance %q: %w", id, explain(err))
 	}
-	e.diagnose()
+	if err := e.diagnose(ctx); err != nil {
+		return nil, fmt.Errorf("diagnose instance %q: %w", id, explain(err))
+	}
 	return e.diagnosisOf(in), nil
 }
 
@@ -103,7 +105,7 @@ func (e *examiner) diagnosisOf(in *diagnosis.Instance) *Diagnosis {
 	for _, child := range e.order {
 		if child != in.ID {
 			for _, f := range findingsOf(e.results[child].Findings) {
-				if f.Problem() && f.Partition == "" {
+				if f.Problem() && !f.ofHub {
 					d.Findings = append(d.Findings, f)
 				}
 			}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -92,20 +91,7 @@ func (c *Client) wholeHub(ctx context.Context) (*diagnosis.Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := c.store.Names.ControlQueue(0)
-	queues, err := c.store.Account.Queues.ListQueues(ctx, strings.TrimSuffix(first, "00"))
-	if err != nil {
-		return nil, err
-	}
-	hub.ControlQueues = append([]string{}, queues...)
-	for _, queue := range append([]string{c.store.Names.WorkItemQueue()}, queues...) {
-		look, err := c.store.Look(ctx, queue, 2)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return nil, err
-		}
-		hub.Looks[queue] = lookOf(look)
-	}
-	return hub, nil
+	return hub, c.hub.glance(ctx, hub, append([]string{c.store.Names.WorkItemQueue()}, hub.ControlQueues...), 2)
 }
 
 // live returns the ids of instances that have not ended, and whether there are more.
@@ -144,8 +130,8 @@ func addressees(hub *diagnosis.Hub, known []string) []string {
 	return ids
 }
 
-// examineBatch examines instances with one look at the queues. What is about partitions is left
-// out: it has been found for the hub.
+// examineBatch examines instances with one look at the queues. What is wrong with the hub is left out: it has been
+// found before.
 func (c *Client) examineBatch(ctx context.Context, ids []string) ([]Finding, error) {
 	e, err := c.examine(ctx, ids, 0)
 	if err != nil {
@@ -156,14 +142,16 @@ func (c *Client) examineBatch(ctx context.Context, ids []string) ([]Finding, err
 			return nil, err
 		}
 	}
-	e.diagnose()
+	if err := e.diagnose(ctx); err != nil {
+		return nil, err
+	}
 	var found []Finding
 	for _, id := range ids {
 		if !e.exists(id) {
 			continue // it was purged meanwhile
 		}
 		for _, f := range findingsOf(e.results[id].Findings) {
-			if f.Partition == "" && f.Code != CodePoison && f.Code != CodeNameUnknown {
+			if !f.ofHub && f.Code != CodePoison && f.Code != CodeNameUnknown {
 				found = append(found, f)
 			}
 		}

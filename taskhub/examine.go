@@ -12,6 +12,7 @@ import (
 	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
+	"github.com/durafleet/durafleet/internal/wire"
 )
 
 const (
@@ -214,14 +215,17 @@ func (e *examiner) lookAtQueues(ctx context.Context) error {
 	}
 	slices.Sort(queues)
 	queues = append([]string{e.client.store.Names.WorkItemQueue()}, slices.Compact(queues)...)
-	for _, queue := range queues {
-		look, err := e.client.store.Look(ctx, queue, 2)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return err
-		}
-		e.hub.Looks[queue] = lookOf(look)
-	}
-	return nil
+	return e.client.hub.glance(ctx, e.hub, queues, 2)
+}
+
+// lookEverywhere looks at the control queues that have not been looked at: a message that seems to be lost may be in
+// one where nobody looks for it.
+func (e *examiner) lookEverywhere(ctx context.Context) error {
+	queues := slices.DeleteFunc(slices.Clone(e.hub.ControlQueues), func(queue string) bool {
+		_, seen := e.hub.Looks[queue]
+		return seen
+	})
+	return e.client.hub.glance(ctx, e.hub, queues, 1)
 }
 
 // checkChildren finds out which children exist after the queues were looked at: a start is deleted
@@ -261,6 +265,9 @@ func (e *examiner) checkAgain(ctx context.Context) error {
 			return err
 		}
 		in.Sentinel = sentinel
+		if err := e.readAside(ctx, in); err != nil {
+			return err
+		}
 		now := versions{}
 		if in.Row != nil {
 			now.row = in.Row.ETag
@@ -273,9 +280,61 @@ func (e *examiner) checkAgain(ctx context.Context) error {
 	})
 }
 
-// diagnose fills in what follows for each instance; children come first, which tell their state to
+// maxAside is how many records of an instance's poison messages are read.
+const maxAside = 20
+
+// readAside reads the messages of an instance that were moved aside.
+func (e *examiner) readAside(ctx context.Context, in *diagnosis.Instance) error {
+	in.Aside = nil
+	if in.Row == nil || in.Row.Poison == nil {
+		return nil
+	}
+	ids := in.Row.Poison.IDs
+	for _, id := range ids[:min(len(ids), maxAside)] {
+		record, err := e.client.store.Poison(ctx, id)
+		switch {
+		case errors.Is(err, storage.ErrNotFound), errors.Is(err, wire.ErrMalformed), errors.Is(err, storage.ErrTooLarge):
+			continue
+		case err != nil:
+			return err
+		}
+		content, _, err := wire.DecodeMessage(record.Text)
+		if err != nil {
+			content = nil // that is why it was moved
+		}
+		in.Aside = append(in.Aside, diagnosis.Aside{Poison: record, Content: content})
+	}
+	return nil
+}
+
+// diagnose fills in what follows for each instance. If a message seems to be lost, or it is in doubt where messages
+// belong, the other queues are searched first.
+func (e *examiner) diagnose(ctx context.Context) error {
+	e.conclude()
+	if e.hub.Doubt() == "" && !e.losses() {
+		return nil
+	}
+	if err := e.lookEverywhere(ctx); err != nil {
+		return err
+	}
+	e.conclude()
+	return nil
+}
+
+func (e *examiner) losses() bool {
+	for _, id := range e.order {
+		for _, f := range e.results[id].Findings {
+			if f.Code == diagnosis.StartLost || f.Code == diagnosis.MessageLost || f.Code == diagnosis.AnswerLost {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// conclude fills in what follows for each instance; children come first, which tell their state to
 // their parents in a line.
-func (e *examiner) diagnose() {
+func (e *examiner) conclude() {
 	for _, id := range slices.Backward(e.order) {
 		in := e.instances[id]
 		for task, child := range in.Children {

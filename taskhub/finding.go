@@ -14,10 +14,15 @@ type Finding struct {
 	// InstanceID and Partition say what it is about, as far as it is about one.
 	InstanceID string
 	Partition  string
-	// Fixable says that Client.Fix can do something about it.
+	// Fixable says that Client.Fix can do something about it; otherwise Advice says why not, and what to do.
 	Fixable bool
+	Advice  string
+	// AsksOwner says that all that Fix does is to ask the worker that owns the instance, which has to be there to obey.
+	AsksOwner bool
 
 	repair diagnosis.Repair
+	// ofHub says that it is wrong with the hub, although it is told of an instance.
+	ofHub bool
 }
 
 // Code names a kind of finding. The codes do not change; there may come others.
@@ -33,8 +38,11 @@ const (
 	CodeNotPolling = Code(diagnosis.NotPolling)
 	// CodeNameUnknown: messages wait for a name that the workers that were asked do not know.
 	CodeNameUnknown = Code(diagnosis.NameUnknown)
-	// CodePartitionCount: there are not as many control queues as rows of partitions.
+	// CodePartitionCount: there are more control queues than rows of partitions. Nothing is said to be lost, and
+	// nothing is sent again, until that is put right: it is not known which queues messages belong to.
 	CodePartitionCount = Code(diagnosis.PartitionCount)
+	// CodeQueueMissing: a queue does not exist. Create makes it again.
+	CodeQueueMissing = Code(diagnosis.QueueMissing)
 	// CodeWrongQueue: messages are in a queue that their instances do not belong to.
 	CodeWrongQueue = Code(diagnosis.WrongQueue)
 	// CodeClockOff: the clock of a worker or of this machine is wrong.
@@ -95,7 +103,8 @@ func findingsOf(found []diagnosis.Finding) []Finding {
 	for i, f := range found {
 		findings[i] = Finding{
 			Code: Code(f.Code), Severity: Severity(f.Severity), Likely: f.Likely, Text: f.Text, Evidence: f.Evidence,
-			InstanceID: f.InstanceID, Partition: f.Partition, Fixable: f.Repair.Possible(), repair: f.Repair,
+			InstanceID: f.InstanceID, Partition: f.Partition, Fixable: f.Repair.Possible(), Advice: f.Advice(),
+			AsksOwner: f.Repair.Kind == diagnosis.AskOwner, repair: f.Repair, ofHub: f.OfHub,
 		}
 	}
 	return findings

@@ -35,7 +35,10 @@ var (
 func (c *Client) Fix(ctx context.Context, f *Finding) (done string, err error) {
 	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	if !f.Fixable {
-		return "", fmt.Errorf("fix %s: %w", f.Code, ErrNotFixable)
+		return "", fmt.Errorf("fix %s: %w: %s", f.Code, ErrNotFixable, f.Advice)
+	}
+	if err := c.mayFix(ctx, f); err != nil {
+		return "", fmt.Errorf("fix %s: %w", f.Code, explain(err))
 	}
 	switch f.repair.Kind {
 	case diagnosis.WriteRow:
@@ -61,6 +64,23 @@ func (c *Client) Fix(ctx context.Context, f *Finding) (done string, err error) {
 		return "", fmt.Errorf("fix %s: %w", f.Code, explain(err))
 	}
 	return done, nil
+}
+
+// mayFix refuses to send messages while it is in doubt where they belong.
+func (c *Client) mayFix(ctx context.Context, f *Finding) error {
+	switch f.repair.Kind {
+	case diagnosis.SendStart, diagnosis.SendTimers, diagnosis.AskOwner, diagnosis.SendAnswer:
+	default:
+		return nil
+	}
+	hub, err := c.hub.topology(ctx)
+	if err != nil {
+		return err
+	}
+	if doubt := hub.Doubt(); doubt != "" {
+		return fmt.Errorf("%w: where messages belong cannot be told while %s", ErrNotFixable, doubt)
+	}
+	return nil
 }
 
 // fixRow writes the status row as the history says, by the rules of the workers.
@@ -154,7 +174,7 @@ func (c *Client) fixTimers(ctx context.Context, id string, tasks []int32) (strin
 	if sent == 0 {
 		return "", ErrMoved
 	}
-	return fmt.Sprintf("sent the messages of %d timers of instance %q again", sent, id), nil
+	return fmt.Sprintf("sent the messages of %s of instance %q again", plural(sent, "timer"), id), nil
 }
 
 // askOwner asks the owner of an instance to send messages again. The request names the execution,
@@ -177,7 +197,21 @@ func (c *Client) askOwner(ctx context.Context, id string, tasks []int32) (string
 		return "", err
 	}
 	ring.done(sent.Queue)
-	return fmt.Sprintf("asked the owner of instance %q to send the messages of calls %v again", id, tasks), nil
+	asked := fmt.Sprintf("asked for the messages of calls %v of instance %q to be sent again", tasks, id)
+	hub, err := c.hub.topology(ctx)
+	if err != nil {
+		return asked, nil //nolint:nilerr // that is done, whoever it waits for
+	}
+	return asked + ": " + obeys(hub, sent.Queue), nil
+}
+
+// obeys says who will do what the owner of a partition is asked for.
+func obeys(hub *diagnosis.Hub, queue string) string {
+	lease := hub.Lease(queue)
+	if lease == nil || lease.CurrentOwner == "" || lease.Expired(hub.Now) {
+		return "nobody owns its partition, so that waits until a worker runs that has the code"
+	}
+	return fmt.Sprintf("worker %s does it when it gets to it, if it has the code", lease.CurrentOwner)
 }
 
 // fixAnswers sends a parent again what its children told it when they ended.
@@ -208,7 +242,7 @@ func (c *Client) fixAnswers(ctx context.Context, id string, tasks []int32) (stri
 	if sent == 0 {
 		return "", ErrMoved
 	}
-	return fmt.Sprintf("told instance %q again how %d of its children ended", id, sent), nil
+	return fmt.Sprintf("told instance %q again how children of it ended: %d", id, sent), nil
 }
 
 // fixPayloads deletes payload blobs after a last look: nothing may refer to them still.
@@ -231,7 +265,7 @@ func (c *Client) fixPayloads(ctx context.Context, names []string) (string, error
 	if err := c.store.DeletePayloads(ctx, garbage); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("deleted %d payload blobs that nothing referred to", len(garbage)), nil
+	return fmt.Sprintf("deleted %s that nothing referred to", plural(len(garbage), "payload blob")), nil
 }
 
 func (c *Client) fixReports(ctx context.Context, workers []string) (string, error) {
@@ -240,5 +274,13 @@ func (c *Client) fixReports(ctx context.Context, workers []string) (string, erro
 			return "", err
 		}
 	}
-	return fmt.Sprintf("deleted the health reports of %d workers that are gone", len(workers)), nil
+	return fmt.Sprintf("deleted the health reports of %s that are gone", plural(len(workers), "worker")), nil
+}
+
+// plural returns the number with the right form of the word.
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }

@@ -70,7 +70,7 @@ func (c *Client) fixMessages(ctx context.Context, id string, names []string) (do
 	if deleted == 0 {
 		return "", ErrMoved
 	}
-	return fmt.Sprintf("deleted %d messages of instance %q from queue %s", deleted, id, queue), nil
+	return fmt.Sprintf("deleted %s of instance %q from queue %s", plural(deleted, "message"), id, queue), nil
 }
 
 // unneeded looks once more whether a message may be deleted that nobody else can take now.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/durafleet/durafleet/internal/diagnosis"
@@ -97,7 +98,7 @@ type WaitingName struct {
 
 // Health returns who owns the partitions of the hub and how they are, how full its queues are, and
 // what its workers report. It changes nothing. It takes two requests for each queue and for each
-// worker that reports.
+// worker that reports, and three more.
 func (h *Hub) Health(ctx context.Context) (*HubHealth, error) {
 	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	facts, err := h.facts(ctx)
@@ -109,7 +110,7 @@ func (h *Hub) Health(ctx context.Context) (*HubHealth, error) {
 		queues = append(queues, facts.Leases[i].ID)
 	}
 	// One look is enough here: nothing is concluded from what it does not show.
-	if err := h.glance(ctx, facts, queues); err != nil {
+	if err := h.glance(ctx, facts, queues, 1); err != nil {
 		return nil, fmt.Errorf("read health of task hub %s: %w", h.Name(), explain(err))
 	}
 	return h.healthOf(facts), nil
@@ -117,13 +118,9 @@ func (h *Hub) Health(ctx context.Context) (*HubHealth, error) {
 
 // facts reads what concerns the hub as a whole, without its queues.
 func (h *Hub) facts(ctx context.Context) (*diagnosis.Hub, error) {
-	listing, err := tablelease.New(h.store.Account.Tables, h.store.Names.PartitionsTable()).List(ctx)
+	facts, err := h.topology(ctx)
 	if err != nil {
 		return nil, err
-	}
-	facts := &diagnosis.Hub{
-		Name: h.Name(), Now: listing.Date, Local: h.store.Now(),
-		Leases: listing.Leases, Unreadable: listing.Unreadable, Looks: map[string]diagnosis.Look{},
 	}
 	if facts.Reports, err = h.store.Reports(ctx); err != nil {
 		return nil, err
@@ -133,14 +130,32 @@ func (h *Hub) facts(ctx context.Context) (*diagnosis.Hub, error) {
 	return facts, err
 }
 
-// glance looks at queues once. A queue that does not exist is seen as empty.
-func (h *Hub) glance(ctx context.Context, facts *diagnosis.Hub, queues []string) error {
+// topology reads what says where messages belong: the rows of the partitions and which control queues exist.
+func (h *Hub) topology(ctx context.Context) (*diagnosis.Hub, error) {
+	listing, err := tablelease.New(h.store.Account.Tables, h.store.Names.PartitionsTable()).List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	facts := &diagnosis.Hub{
+		Name: h.Name(), Now: listing.Date, Local: h.store.Now(),
+		Leases: listing.Leases, Unreadable: listing.Unreadable, Partitions: h.Partitions(), Looks: map[string]diagnosis.Look{},
+	}
+	queues, err := h.store.Account.Queues.ListQueues(ctx, strings.TrimSuffix(h.store.Names.ControlQueue(0), "00"))
+	facts.ControlQueues = append([]string{}, queues...)
+	return facts, err
+}
+
+// glance looks at queues, once or twice; see store.Look. A queue that does not exist is seen as empty.
+func (h *Hub) glance(ctx context.Context, facts *diagnosis.Hub, queues []string, glances int) error {
 	for _, queue := range queues {
-		look, err := h.store.Look(ctx, queue, 1)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		look, err := h.store.Look(ctx, queue, glances)
+		missing := errors.Is(err, storage.ErrNotFound)
+		if err != nil && !missing {
 			return err
 		}
-		facts.Looks[queue] = lookOf(look)
+		seen := lookOf(look)
+		seen.Missing = missing
+		facts.Looks[queue] = seen
 	}
 	return nil
 }

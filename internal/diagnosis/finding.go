@@ -12,6 +12,7 @@ const (
 	NotPolling     Code = "not-polling"
 	NameUnknown    Code = "name-unknown"
 	PartitionCount Code = "partition-count"
+	QueueMissing   Code = "queue-missing"
 	WrongQueue     Code = "wrong-queue"
 	ClockOff       Code = "clock-off"
 	Poison         Code = "poison"
@@ -58,8 +59,12 @@ type Finding struct {
 	// InstanceID and Partition say what it is about, as far as it is about one.
 	InstanceID string
 	Partition  string
+	// OfHub says that it is wrong with the hub, and told of an instance because that depends on it.
+	OfHub bool
 	// Repair is what can safely be done, the zero value if nothing.
 	Repair Repair
+	// Why says why nothing can, if that does not follow from the code.
+	Why string
 }
 
 // RepairKind says how something is repaired.

@@ -34,6 +34,8 @@ type Hub struct {
 	// Leases are the rows of the partitions, Unreadable says which could not be read.
 	Leases     []partition.Lease
 	Unreadable []error
+	// Partitions is how many partitions whoever looks counts with, 0 if that is not known.
+	Partitions int
 	// ControlQueues are the control queues that exist; nil if nobody looked.
 	ControlQueues []string
 	Reports       []store.Report
@@ -52,6 +54,8 @@ type Look struct {
 	Count int
 	// Whole says that all messages of the queue were seen: none was hidden.
 	Whole bool
+	// Missing says that the queue does not exist.
+	Missing bool
 }
 
 // Hidden returns how many messages were not seen.
@@ -112,107 +116,20 @@ func (h *Hub) OwnerReport(id string) (*store.Report, *store.ReportPartition) {
 
 // Findings returns what is wrong with the hub itself.
 func (h *Hub) Findings() []Finding {
-	var found []Finding
-	for _, unreadable := range h.Unreadable {
-		found = append(found, Finding{
-			Code: Unreadable, Severity: Broken,
-			Text: fmt.Sprintf("a row of the partitions table cannot be read, so nobody can own that partition: %v", unreadable),
-		})
-	}
-	for i := range h.Leases {
-		found = append(found, h.Partition(h.Leases[i].ID)...)
-	}
+	found := h.unreadable()
+	found = append(found, h.partitions()...)
 	found = append(found, h.counts()...)
+	found = append(found, h.workItems()...)
 	found = append(found, h.names()...)
 	found = append(found, h.strays()...)
 	found = append(found, h.clocks()...)
 	if h.Poison > 0 {
 		found = append(found, Finding{
 			Code: Poison, Severity: Warning,
-			Text: plural(h.Poison, "message") + " that could not be worked on moved aside; see durafleet poison list",
+			Text: were(h.Poison, "message") + " moved aside that could not be worked on; see durafleet poison list",
 		})
 	}
 	return append(found, h.deadReports()...)
-}
-
-// Partition returns what is wrong with a partition.
-func (h *Hub) Partition(id string) []Finding {
-	lease := h.Lease(id)
-	if lease == nil {
-		return nil
-	}
-	finding := func(code Code, severity Severity, text string, arguments ...any) []Finding {
-		return []Finding{{Code: code, Severity: severity, Partition: id, Text: fmt.Sprintf(text, arguments...), Evidence: []string{describe(lease, h.Now)}}}
-	}
-	switch {
-	case lease.CurrentOwner == "" && lease.NextOwner == "":
-		return finding(NoOwner, Broken, "nobody owns partition %s: its instances stand still until a worker runs", id)
-	case lease.Expired(h.Now):
-		return finding(LeaseExpired, Broken, "the lease of partition %s has expired: its owner %s is gone, and nobody has taken over yet",
-			id, owner(lease))
-	}
-	report, owned := h.OwnerReport(id)
-	if report == nil || owned == nil {
-		return nil
-	}
-	polled := owned.LastPolled
-	if polled.IsZero() {
-		polled = owned.Since
-	}
-	if silent := report.At.Sub(polled); silent > pollPatience {
-		return finding(NotPolling, Broken, "worker %s owns partition %s and has not read its queue for %s",
-			report.WorkerID, id, span(silent))
-	}
-	return nil
-}
-
-func owner(lease *partition.Lease) string {
-	if lease.CurrentOwner != "" {
-		return lease.CurrentOwner
-	}
-	return lease.NextOwner
-}
-
-func describe(lease *partition.Lease, now time.Time) string {
-	text := fmt.Sprintf("partition %s: owner %q, next owner %q", lease.ID, lease.CurrentOwner, lease.NextOwner)
-	if !lease.LastRenewal.IsZero() {
-		text += fmt.Sprintf(", renewed %s ago", span(now.Sub(lease.LastRenewal)))
-	}
-	return text
-}
-
-// counts compares the rows of the partitions with the queues that exist: senders count the rows to
-// find an instance's queue.
-func (h *Hub) counts() []Finding {
-	if h.ControlQueues == nil {
-		return nil
-	}
-	var without, extra []string
-	for _, lease := range h.Leases {
-		if !slices.Contains(h.ControlQueues, lease.ID) {
-			without = append(without, lease.ID)
-		}
-	}
-	for _, queue := range h.ControlQueues {
-		if h.Lease(queue) == nil {
-			extra = append(extra, queue)
-		}
-	}
-	if len(without)+len(extra) == 0 {
-		return nil
-	}
-	finding := Finding{
-		Code: PartitionCount, Severity: Broken,
-		Text: fmt.Sprintf("the hub has %d partitions by its table and %d control queues: messages go astray until both are the same",
-			len(h.Leases), len(h.ControlQueues)),
-	}
-	if len(without) > 0 {
-		finding.Evidence = append(finding.Evidence, "partitions without a queue: "+list(without))
-	}
-	if len(extra) > 0 {
-		finding.Evidence = append(finding.Evidence, "queues without a partition: "+list(extra))
-	}
-	return []Finding{finding}
 }
 
 // names returns the names that messages wait for.
@@ -268,33 +185,6 @@ func (h *Hub) Waiting() []Name {
 	}
 	slices.SortFunc(all, func(a, b Name) int { return strings.Compare(a.Kind+" "+a.Name, b.Kind+" "+b.Name) })
 	return all
-}
-
-// strays finds messages in queues that their instances do not hash to.
-func (h *Hub) strays() []Finding {
-	var found []Finding
-	for i := range h.Leases {
-		queue := h.Leases[i].ID
-		var evidence []string
-		for _, message := range h.Looks[queue].Messages {
-			if message.Content == nil || message.Content.Event == nil {
-				continue
-			}
-			id := message.Content.Target.InstanceID
-			if at := wire.PartitionOf(id, len(h.Leases)); !strings.HasSuffix(queue, fmt.Sprintf("-control-%02d", at)) {
-				evidence = append(evidence, fmt.Sprintf("message %s, a %s for instance %q, which belongs to partition %d",
-					message.ID, message.Content.Event.Kind(), id, at))
-			}
-		}
-		if len(evidence) > 0 {
-			found = append(found, Finding{
-				Code: WrongQueue, Severity: Warning, Partition: queue, Evidence: evidence,
-				Text: fmt.Sprintf("%s in queue %s for instances that belong elsewhere: their sender counts partitions differently",
-					plural(len(evidence), "message"), queue),
-			})
-		}
-	}
-	return found
 }
 
 // clocks compares the clocks of workers and of this machine with the service's.

@@ -1,6 +1,7 @@
 package diagnosis_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,17 @@ func TestHub_Findings(t *testing.T) {
 			h.Reports[0].Partitions[0].LastPolled = noon.Add(-20 * time.Minute)
 		}, "", ""},
 		{"no report", func(h *diagnosis.Hub) { h.Reports = nil }, "", ""},
-		{"queue missing", func(h *diagnosis.Hub) { h.ControlQueues = []string{} }, diagnosis.PartitionCount, "1 partitions by its table and 0"},
+		{"queue missing", func(h *diagnosis.Hub) { h.ControlQueues = []string{} }, diagnosis.QueueMissing, "durafleet hub create H"},
+		{"queue too many", func(h *diagnosis.Hub) {
+			h.ControlQueues = append(h.ControlQueues, "h-control-01")
+		}, diagnosis.PartitionCount, "1 partition by its table and 2 control queues"},
+		{"partition row unreadable", func(h *diagnosis.Hub) {
+			h.Unreadable, h.ControlQueues = []error{errors.New("no")}, append(h.ControlQueues, "h-control-01")
+		}, diagnosis.Unreadable, "nobody can own"},
+		{"no owner of several", func(h *diagnosis.Hub) {
+			h.Leases = []partition.Lease{{ID: "h-control-00"}, {ID: "h-control-01"}}
+			h.ControlQueues = append(h.ControlQueues, "h-control-01")
+		}, diagnosis.NoOwner, "2 partitions (h-control-00, h-control-01): their"},
 		{"nobody looked for queues", func(h *diagnosis.Hub) { h.ControlQueues = nil }, "", ""},
 		{"activity unknown", func(h *diagnosis.Hub) {
 			h.Reports[0].Unknown = []store.ReportName{{Kind: "activity", Name: "N", Count: 3, Since: noon, LastSeen: noon}}

@@ -40,6 +40,8 @@ type Instance struct {
 	Sentinel *store.SentinelView
 	// Steady says that neither row nor history changed while everything else was read.
 	Steady bool
+	// Aside are those of its messages that were moved aside, as far as their records can be read.
+	Aside []Aside
 	// Orphans are payload blobs that nothing refers to, or will.
 	Orphans []string
 }
@@ -95,24 +97,28 @@ type Diagnosis struct {
 type examination struct {
 	*Instance
 	Diagnosis
+	// doubt says why no message can be said to be lost, "" if one can.
+	doubt string
+	// startAside and waitAside say that its start was moved aside, or something else that it waits for.
+	startAside, waitAside bool
 }
 
 // Diagnose says how the instance is.
 func (in *Instance) Diagnose() Diagnosis {
-	x := &examination{Instance: in}
+	x := &examination{Instance: in, doubt: in.Hub.Doubt()}
 	switch {
 	case in.HistoryErr != nil:
 		x.find(Finding{
 			Code: CorruptHistory, Severity: Broken, Evidence: []string{in.HistoryErr.Error()},
 			Text: "the history cannot be read, so no worker can go on with the instance",
 		})
-		x.Summary = "its history cannot be read"
+		x.Summary = "has a history that cannot be read"
 	case in.History.Rows > 0 && in.History.State.Started() == nil:
 		x.find(Finding{
 			Code: CorruptHistory, Severity: Broken, Evidence: []string{plural(in.History.Rows, "row") + " of execution " + in.History.ExecutionID},
 			Text: "the history does not begin with the start of the execution, so no worker can go on with the instance",
 		})
-		x.Summary = "its history has no beginning"
+		x.Summary = "has a history without a beginning"
 	case x.startPending():
 		x.judgeStart()
 	default:
@@ -149,10 +155,13 @@ func (x *examination) startPending() bool {
 func (x *examination) judgeStart() {
 	row := x.Row
 	wait := Wait{Kind: WaitStart, Name: row.Name, Since: row.Created}
-	at, message := x.seen(x.Queue, func(m *Message) bool {
-		started, ok := m.Content.Event.(*history.ExecutionStarted)
-		return ok && same(started.Instance.ExecutionID, row.ExecutionID) && m.Content.Target.InstanceID == x.ID
-	})
+	starts := func(e history.Event) bool {
+		started, ok := e.(*history.ExecutionStarted)
+		return ok && same(started.Instance.ExecutionID, row.ExecutionID)
+	}
+	isStart := func(m *Message) bool { return starts(m.Content.Event) && m.Content.Target.InstanceID == x.ID }
+	at, message := x.seen(x.Queue, isStart)
+	aside, sure := x.aside(row.ExecutionID, starts, history.KindExecutionStarted)
 	scheduled := row.ScheduledStart != nil && row.ScheduledStart.After(x.Hub.Now)
 	if scheduled {
 		wait.Due = *row.ScheduledStart
@@ -164,11 +173,16 @@ func (x *examination) judgeStart() {
 	switch {
 	case message != nil:
 		wait.Text = "its start waits in queue " + x.Queue + place(at, message, x.Hub.Now)
+	case sure:
+		x.startAside = true
+		wait.Text = moved("its start message", aside)
+	case x.doubt != "":
+		wait.Text = "its start message is not to be seen" + x.unsure(x.Queue, isStart)
 	case x.Steady && x.whole(x.Queue):
 		x.lost(Finding{
 			Code: StartLost, Text: "the instance is Pending and its start message is gone: it will never begin by itself",
 			Evidence: []string{"queue " + x.Queue + " was seen as a whole and does not hold it"}, Repair: Repair{Kind: SendStart},
-		})
+		}, aside)
 		wait.Text = "its start message is gone"
 	case scheduled:
 		wait.Text = "it is scheduled for " + when(wait.Due)
@@ -176,7 +190,7 @@ func (x *examination) judgeStart() {
 		x.lost(Finding{
 			Code: StartLost, Likely: true, Text: "the instance is Pending, and its start message is probably gone",
 			Evidence: x.idleEvidence(x.Queue), Repair: Repair{Kind: SendStart},
-		})
+		}, aside)
 		wait.Text = "its start message is probably gone"
 	default:
 		wait.Text = "its start message is not to be seen: a worker has it, or it was put back for a while; " + x.hidden(x.Queue)
@@ -185,16 +199,17 @@ func (x *examination) judgeStart() {
 	x.Waits = append(x.Waits, wait)
 }
 
-// lost adds a finding about a lost message. Where messages of the instance were moved aside, it may
-// be one of them: then it is retried from there.
-func (x *examination) lost(f Finding) {
+// lost adds a finding about a lost message. Where messages of the instance were moved aside that cannot be read,
+// it may be one of them: then it is retried from there.
+func (x *examination) lost(f Finding, aside *Aside) {
 	f.Severity = Broken
 	if f.Likely {
 		f.Severity = Warning
 	}
-	if x.Row != nil && x.Row.Poison != nil {
+	unread := x.Row != nil && x.Row.Poison != nil && len(x.Aside) < len(x.Row.Poison.IDs)
+	if aside != nil || unread {
 		f.Evidence = append(f.Evidence, "messages of the instance were moved aside, this one perhaps: see durafleet poison list")
-		f.Repair = Repair{}
+		f.Repair, f.Why = Repair{}, "the message may be one of those that were moved aside: see durafleet poison list"
 	}
 	x.find(f)
 }
@@ -275,7 +290,7 @@ func (x *examination) judgeSettled() {
 		if why == "" {
 			continue
 		}
-		evidence = append(evidence, fmt.Sprintf("message %s, a %s sent %s: %s", m.ID, m.Content.Event.Kind(), when(m.Inserted), why))
+		evidence = append(evidence, fmt.Sprintf("message %s, %s sent %s: %s", m.ID, article(string(m.Content.Event.Kind())), when(m.Inserted), why))
 		if x.Steady && x.Unneeded(m) {
 			unneeded = append(unneeded, m.ID)
 		}
@@ -333,7 +348,7 @@ func (in *Instance) settled(m *Message) string {
 func (x *examination) judgeRest() {
 	ended := x.HistoryErr == nil && !x.startPending() && x.History.State.Completed() != nil
 	if !ended && (x.Row == nil || !x.Row.Status.Terminal()) {
-		for _, f := range x.Hub.Partition(x.Queue) {
+		for _, f := range slices.Concat(x.Hub.Partition(x.Queue), x.Hub.Doubts()) {
 			x.find(f)
 		}
 	}
@@ -353,10 +368,7 @@ func (x *examination) judgeRest() {
 		}
 	}
 	if x.Row != nil && x.Row.Poison != nil {
-		x.find(Finding{
-			Code: Poison, Severity: Warning, Evidence: []string{x.Row.Poison.Reason},
-			Text: "messages of the instance were moved aside, so it may wait for ever: " + list(x.Row.Poison.IDs),
-		})
+		x.judgePoison(ended || x.Row.Status.Terminal())
 	}
 	if x.Sentinel != nil && x.Sentinel.Complete && !x.Sentinel.CompletedAt.IsZero() {
 		if off := x.Sentinel.CompletedAt.Sub(x.Sentinel.Written); off > clockTolerance || off < -rowPatience {

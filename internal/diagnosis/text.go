@@ -2,6 +2,7 @@ package diagnosis
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -34,4 +35,20 @@ func plural(n int, word string) string {
 		return "1 " + word
 	}
 	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// were returns the number with the right form of the word, and the verb.
+func were(n int, word string) string {
+	if n == 1 {
+		return "1 " + word + " was"
+	}
+	return plural(n, word) + " were"
+}
+
+// article returns a word after the article that it takes.
+func article(word string) string {
+	if word != "" && strings.ContainsRune("AEIOUaeiou", rune(word[0])) {
+		return "an " + word
+	}
+	return "a " + word
 }

@@ -87,6 +87,8 @@ type losses struct {
 	timers, others             []int32
 	likelyTimers, likelyOthers []int32
 	evidence, guesses          []string
+	// aside is a message that was moved aside and cannot be read, and may be one of them.
+	aside *Aside
 }
 
 // report turns losses into findings: timers are sent again by anyone, the others by a worker that
@@ -94,7 +96,11 @@ type losses struct {
 func (x *examination) report(l *losses) {
 	add := func(tasks []int32, likely bool, repair RepairKind, text string, evidence []string) {
 		if len(tasks) > 0 {
-			x.lost(Finding{Code: MessageLost, Likely: likely, Text: text, Evidence: evidence, Repair: Repair{Kind: repair, Tasks: tasks}})
+			f := Finding{Code: MessageLost, Likely: likely, Text: text, Evidence: evidence, Repair: Repair{Kind: repair, Tasks: tasks}}
+			if repair == "" {
+				f.Why = "it is not sure, and what may still run is not started a second time on a guess"
+			}
+			x.lost(f, l.aside)
 		}
 	}
 	add(l.timers, false, SendTimers, plural(len(l.timers), "timer")+" will never fire: their messages are gone", l.evidence)
@@ -111,8 +117,13 @@ func (x *examination) waitActivity(e *history.TaskScheduled, missing *losses) {
 		scheduled, ok := m.Content.Event.(*history.TaskScheduled)
 		return ok && scheduled.EventID == e.EventID && x.forUs(m)
 	})
-	answer, answered := x.answer(&history.TaskCompleted{TaskID: e.EventID})
+	like := &history.TaskCompleted{TaskID: e.EventID}
+	answer, answered := x.answer(like)
 	worker, running := x.running(e)
+	aside, sure := x.aside(x.History.ExecutionID, func(event history.Event) bool {
+		scheduled, ok := event.(*history.TaskScheduled)
+		return ok && scheduled.EventID == e.EventID || answers(event, like)
+	}, history.KindTaskScheduled, history.KindTaskCompleted, history.KindTaskFailed)
 	switch {
 	case answered != nil:
 		wait.Text = text + ": its result waits in queue " + x.Queue + place(answer, answered, x.Hub.Now)
@@ -120,7 +131,13 @@ func (x *examination) waitActivity(e *history.TaskScheduled, missing *losses) {
 		wait.Text = text + ": it waits for a worker in the queue of activities" + place(item, asked, x.Hub.Now)
 	case running != nil:
 		wait.Text = fmt.Sprintf("%s: worker %s runs it since %s", text, worker, when(running.Since))
+	case sure && !aside.Answered:
+		x.waitAside = true
+		wait.Text = text + ": " + moved("its message", aside)
+	case x.doubt != "":
+		wait.Text = text + ": neither its work item nor its result is to be seen" + x.unsure(x.Queue, x.isAnswer(like))
 	case x.Steady && x.whole(x.WorkItems) && x.whole(x.Queue):
+		missing.aside = aside
 		wait.Text = text + ", in vain"
 		missing.others = append(missing.others, e.EventID)
 		missing.evidence = append(missing.evidence, fmt.Sprintf("activity %q (call %d): neither its work item nor a result is in a queue, and none is hidden", e.Name, e.EventID))
@@ -162,11 +179,19 @@ func (x *examination) waitTimer(e *history.TimerCreated, missing *losses) {
 	if left <= 0 {
 		text = fmt.Sprintf("it waits for a timer (call %d) that was due at %s, %s ago", e.EventID, when(e.FireAt), span(left))
 	}
-	at, message := x.answer(&history.TimerFired{TimerID: e.EventID})
+	like := &history.TimerFired{TimerID: e.EventID}
+	at, message := x.answer(like)
+	aside, sure := x.aside(x.History.ExecutionID, func(event history.Event) bool { return answers(event, like) }, history.KindTimerFired)
 	switch {
 	case message != nil:
 		wait.Text = text + ": it waits in queue " + x.Queue + place(at, message, x.Hub.Now)
+	case sure:
+		x.waitAside = true
+		wait.Text = text + ": " + moved("its message", aside)
+	case x.doubt != "":
+		wait.Text = text + x.unsure(x.Queue, x.isAnswer(like))
 	case x.Steady && x.whole(x.Queue):
+		missing.aside = aside
 		wait.Text = text + ", in vain"
 		missing.timers = append(missing.timers, e.EventID)
 		missing.evidence = append(missing.evidence, fmt.Sprintf("timer %d, due at %s: queue %s was seen as a whole and does not hold it", e.EventID, when(e.FireAt), x.Queue))
@@ -187,24 +212,35 @@ func (x *examination) waitChild(e *history.SubOrchestrationCreated, missing *los
 	child := x.Children[e.EventID]
 	wait := Wait{Kind: WaitChild, Name: e.Name, InstanceID: e.InstanceID, TaskID: e.EventID, Since: e.Timestamp}
 	text := fmt.Sprintf("it waits for child %q of %q (call %d) since %s", e.InstanceID, e.Name, e.EventID, when(e.Timestamp))
-	answer, answered := x.answer(&history.SubOrchestrationCompleted{TaskID: e.EventID})
-	start, starting := x.seen(child.Queue, func(m *Message) bool {
+	like := &history.SubOrchestrationCompleted{TaskID: e.EventID}
+	answer, answered := x.answer(like)
+	isStart := func(m *Message) bool {
 		started, ok := m.Content.Event.(*history.ExecutionStarted)
 		return ok && started.Parent != nil && started.Parent.TaskID == e.EventID &&
 			started.Parent.Instance.InstanceID == x.ID && same(started.Parent.Instance.ExecutionID, x.History.ExecutionID)
-	})
+	}
+	start, starting := x.seen(child.Queue, isStart)
+	aside, sure := x.aside(x.History.ExecutionID, func(event history.Event) bool { return answers(event, like) },
+		history.KindSubOrchestrationCompleted, history.KindSubOrchestrationFailed)
 	switch {
 	case answered != nil:
 		wait.Text = text + ": its result waits in queue " + x.Queue + place(answer, answered, x.Hub.Now)
 	case starting != nil:
 		wait.Text = text + ": its start waits in queue " + child.Queue + place(start, starting, x.Hub.Now)
+	case sure:
+		x.waitAside = true
+		wait.Text = text + ": " + moved("its answer", aside)
+	case x.doubt != "" && child.Ended != nil:
+		wait.Text = text + ": the child has ended" + x.unsure(x.Queue, x.isAnswer(like))
+	case x.doubt != "" && !child.Exists:
+		wait.Text = text + ": it has not begun" + x.unsure(child.Queue, isStart)
 	case child.Ended != nil && x.Steady && x.whole(x.Queue):
 		wait.Text = text + ", in vain: the child has ended"
 		x.lost(Finding{
 			Code: AnswerLost, Repair: Repair{Kind: SendAnswer, Tasks: []int32{e.EventID}},
 			Text:     fmt.Sprintf("child %q has ended as %s, and what it told its parent is gone", e.InstanceID, child.Ended.Status),
 			Evidence: []string{"queue " + x.Queue + " was seen as a whole and does not hold the answer"},
-		})
+		}, aside)
 	case !child.Exists && child.Queue != "" && x.Steady && x.whole(child.Queue) && x.whole(x.Queue):
 		wait.Text = text + ", in vain: it was never started, or was purged"
 		missing.others = append(missing.others, e.EventID)
@@ -227,11 +263,32 @@ func (x *examination) forUs(m *Message) bool {
 
 // answer looks for a message that answers the same request as the given event.
 func (x *examination) answer(like history.Event) (int, *Message) {
+	return x.seen(x.Queue, x.isAnswer(like))
+}
+
+func (x *examination) isAnswer(like history.Event) func(m *Message) bool {
 	request := x.History.State.Request(like)
-	return x.seen(x.Queue, func(m *Message) bool {
-		return x.forUs(m) && history.IsAnswer(m.Content.Event) && history.AnswerTo(m.Content.Event) == history.AnswerTo(like) &&
-			x.History.State.Request(m.Content.Event) == request
-	})
+	return func(m *Message) bool {
+		return x.forUs(m) && answers(m.Content.Event, like) && x.History.State.Request(m.Content.Event) == request
+	}
+}
+
+// answers reports whether an event answers the call of the same number as another one.
+func answers(e, like history.Event) bool {
+	return history.IsAnswer(e) && history.AnswerTo(e) == history.AnswerTo(like)
+}
+
+// unsure says that a message that is not in its queue cannot be said to be lost, and where it is if that is seen.
+func (x *examination) unsure(queue string, matches func(m *Message) bool) string {
+	for _, other := range x.Hub.seenQueues() {
+		if other == queue || !isControl(other) {
+			continue
+		}
+		if _, message := x.seen(other, matches); message != nil {
+			return fmt.Sprintf("; its message is in queue %s, where nobody looks for it while %s", other, x.doubt)
+		}
+	}
+	return "; whether its message is lost cannot be told while " + x.doubt
 }
 
 // seen returns the first visible message of a queue that matches, and its place.
@@ -249,13 +306,22 @@ func (x *examination) whole(queue string) bool { return x.Hub.Looks[queue].Whole
 
 // hidden says how many messages of a queue were not seen.
 func (x *examination) hidden(queue string) string {
+	if x.Hub.Looks[queue].Missing {
+		return "queue " + queue + " does not exist"
+	}
 	return fmt.Sprintf("%s of queue %s cannot be seen", plural(x.Hub.Looks[queue].Hidden(), "message"), queue)
 }
 
 // place says where in a queue a message stands and since when.
 func place(at int, m *Message, now time.Time) string {
 	text := fmt.Sprintf(" behind %s, for %s", plural(at, "other"), span(now.Sub(m.Inserted)))
-	if m.Deliveries > 0 {
+	if at == 0 {
+		text = fmt.Sprintf(" as the first, for %s", span(now.Sub(m.Inserted)))
+	}
+	switch {
+	case m.Deliveries == 1:
+		text += ", after 1 delivery"
+	case m.Deliveries > 1:
 		text += fmt.Sprintf(", after %d deliveries", m.Deliveries)
 	}
 	return text

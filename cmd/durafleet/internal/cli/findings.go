@@ -18,8 +18,9 @@ type findingView struct {
 	InstanceID string   `json:"instanceId,omitempty"`
 	Partition  string   `json:"partition,omitempty"`
 	Fixable    bool     `json:"fixable"`
-	// Fixed says what was done about it, NotFixed why that failed.
+	// Fixed says what was done about it, Asked what was asked for and is not done yet, NotFixed why nothing was.
 	Fixed    string `json:"fixed,omitempty"`
+	Asked    string `json:"asked,omitempty"`
 	NotFixed string `json:"notFixed,omitempty"`
 
 	problem bool
@@ -46,7 +47,11 @@ func (p *program) treat(ctx context.Context, client *taskhub.Client, findings []
 			Evidence: append([]string{}, f.Evidence...), InstanceID: f.InstanceID, Partition: f.Partition,
 			Fixable: f.Fixable, problem: f.Problem(),
 		}
-		if !fix || !f.Fixable {
+		if !fix {
+			continue
+		}
+		if !f.Fixable {
+			views[i].NotFixed = f.Advice
 			continue
 		}
 		done, err := client.Fix(ctx, f)
@@ -55,6 +60,8 @@ func (p *program) treat(ctx context.Context, client *taskhub.Client, findings []
 			views[i].Fixed = "nothing was left to do: it has changed meanwhile"
 		case err != nil:
 			views[i].NotFixed = err.Error()
+		case f.AsksOwner:
+			views[i].Asked = done
 		default:
 			views[i].Fixed = done
 		}
@@ -94,6 +101,8 @@ func (p *program) printFindings(views []findingView) {
 		switch {
 		case f.Fixed != "":
 			fmt.Fprintf(p.Out, "  fixed: %s\n", f.Fixed)
+		case f.Asked != "":
+			fmt.Fprintf(p.Out, "  not fixed yet: %s\n", f.Asked)
 		case f.NotFixed != "":
 			fmt.Fprintf(p.Out, "  not fixed: %s\n", f.NotFixed)
 		case f.Fixable:

@@ -45,7 +45,7 @@ func TestHub_ShowWithoutWorker(t *testing.T) {
 	golden(t, "hub-show-idle", b.ok("hub", "show"))
 	id := b.start("Greet")
 	view := decode[hubView](t, b.ok("hub", "show", "-o", "json"))
-	if len(view.Partitions) != 4 || len(view.Warnings) != 4 {
+	if len(view.Partitions) != 4 || len(view.Warnings) != 1 {
 		t.Errorf("the view is %+v", view)
 	}
 	partition := view.Partitions[b.client().Hub().PartitionOf(id)]
