@@ -93,11 +93,11 @@ func (h *Hub) getPayloadWithin(ctx context.Context, name string, room *allowance
 	case err != nil:
 		return "", fmt.Errorf("read payload: %w", err)
 	}
-	size := wire.UnpackedSize(data)
-	if size > maxPayload {
-		return "", fmt.Errorf("%w %s: %w: it unpacks to %d bytes, at most %d", ErrPayload, name, storage.ErrTooLarge, size, maxPayload)
+	size, err := wire.UnpackedSize(data)
+	if err != nil {
+		return "", fmt.Errorf("%w %s: %w", ErrPayload, name, err)
 	}
-	if !room.take(size) {
+	if size <= maxPayload && !room.take(size) {
 		return "", fmt.Errorf("%w: %s of %d bytes", errTooMuch, name, size)
 	}
 	if size > largePayload {
@@ -107,6 +107,13 @@ func (h *Hub) getPayloadWithin(ctx context.Context, name string, room *allowance
 		case <-ctx.Done():
 			return "", context.Cause(ctx)
 		}
+	}
+	if size > maxPayload {
+		// What is cut off may claim anything.
+		if err := wire.CheckTooLarge(data, maxPayload); !errors.Is(err, wire.ErrBlobTooLarge) {
+			return "", fmt.Errorf("%w %s: %w", ErrPayload, name, err)
+		}
+		return "", fmt.Errorf("%w %s: %w: it unpacks to more than %d bytes", ErrPayload, name, storage.ErrTooLarge, maxPayload)
 	}
 	// The claim is also the limit, so a blob that lies about its size comes no further than that.
 	text, err := wire.Decompress(data, size)

@@ -5,6 +5,8 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,5 +163,42 @@ func TestLoadHistory_Corrupt(t *testing.T) {
 				t.Errorf("%+v, %v", loaded, err)
 			}
 		})
+	}
+}
+
+// A history payload that was cut off says that, not that it is too large: the size it claims is
+// whatever stands at the cut.
+func TestLoadHistory_PayloadCutOff(t *testing.T) {
+	t.Parallel()
+	hub := newHub(t)
+	ctx := t.Context()
+	text, r := make([]byte, 200_000), rand.New(rand.NewPCG(1, 2))
+	for i := range text {
+		text[i] = byte(' ' + r.IntN(90))
+	}
+	_, err := hub.CommitHistory(ctx, store.Commit{InstanceID: "i", ExecutionID: "e", Events: raised(string(text)), Now: poisonTime})
+	must(t, err)
+	container := hub.Names.LargeMessages()
+	blobs, err := hub.Account.Blobs.ListBlobs(ctx, container, "")
+	must(t, err)
+	data, err := hub.Account.Blobs.GetBlob(ctx, container, blobs[0], 1<<20)
+	must(t, err)
+	whole := slices.Clone(data)
+	check := func(data []byte, want, not error) {
+		t.Helper()
+		must(t, hub.Account.Blobs.PutBlob(ctx, container, blobs[0], data, false))
+		_, err := hub.LoadHistory(ctx, "i")
+		if !errors.Is(err, want) || errors.Is(err, not) || !store.InData(err) {
+			t.Errorf("%d of %d bytes: %v", len(data), len(whole), err)
+		}
+	}
+	for _, at := range []int{0, 1, 2, 10, 19, 20, 1000, 60_000, 65_000, 65_001, 65_002, 100_000, len(whole) - 8, len(whole) - 1} {
+		check(whole[:at], wire.ErrBlobCorrupt, storage.ErrTooLarge)
+	}
+	check(bomb(t, 65<<20), storage.ErrTooLarge, wire.ErrBlobCorrupt)
+	for at := 0; at < len(whole); at += 5001 {
+		flipped := slices.Clone(whole)
+		flipped[at] ^= 0x10
+		check(flipped, wire.ErrBlobCorrupt, storage.ErrTooLarge)
 	}
 }

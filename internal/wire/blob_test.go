@@ -3,7 +3,9 @@ package wire_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -115,12 +117,62 @@ func TestParseBlobURL(t *testing.T) {
 
 func TestUnpackedSize(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", "x", strings.Repeat("long ", 100_000)} {
-		if got := wire.UnpackedSize(compress(t, text)); got != int64(len(text)) {
-			t.Errorf("%d bytes, want %d", got, len(text))
+	for _, text := range []string{"", "x", strings.Repeat("long ", 100_000), strings.Repeat(" ", 10<<20)} {
+		if got, err := wire.UnpackedSize(compress(t, text)); got != int64(len(text)) || err != nil {
+			t.Errorf("%d bytes, want %d, error %v", got, len(text), err)
 		}
 	}
-	if got := wire.UnpackedSize([]byte{1, 2}); got != 0 {
-		t.Errorf("%d bytes in what is no blob", got)
+	liar := compress(t, "text")
+	binary.LittleEndian.PutUint32(liar[len(liar)-4:], uint32(1032*len(liar)+1))
+	for name, data := range map[string][]byte{
+		"nothing": nil, "no gzip": []byte(strings.Repeat("x", 100)), "two bytes": {0x1F, 0x8B}, "header only": compress(t, "text")[:10], "liar": liar,
+	} {
+		if got, err := wire.UnpackedSize(data); !errors.Is(err, wire.ErrBlobCorrupt) {
+			t.Errorf("%s: %d bytes, error %v", name, got, err)
+		}
+	}
+}
+
+// noise returns a text that hardly packs.
+func noise(n int) string {
+	r := rand.New(rand.NewPCG(1, 2))
+	var b strings.Builder
+	for range n {
+		b.WriteByte(byte(' ' + r.IntN(90)))
+	}
+	return b.String()
+}
+
+// Wherever a blob is cut off, and whatever bit of it is another, it is told to be cut off or corrupt,
+// never to be too large; what can still be read is what it was.
+func TestDecompress_Damaged(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"short": "text", "noise": noise(90_000), "repeats": strings.Repeat("text ", 20_000)} {
+		data := compress(t, text)
+		step := max(1, len(data)/200)
+		for at := 0; at < len(data); at += step {
+			if got, err := wire.Decompress(data[:at], 64<<20); !errors.Is(err, wire.ErrBlobCorrupt) || got != "" {
+				t.Errorf("%s cut off at %d of %d: %d bytes, error %v", name, at, len(data), len(got), err)
+			}
+			flipped := slices.Clone(data)
+			flipped[at] ^= 1 << (at % 8)
+			if got, err := wire.Decompress(flipped, 64<<20); err == nil && got != text || err != nil && !errors.Is(err, wire.ErrBlobCorrupt) {
+				t.Errorf("%s with another bit in byte %d of %d: %d bytes, error %v", name, at, len(data), len(got), err)
+			}
+		}
+	}
+}
+
+// What claims more than the limit is too large if that is true, and otherwise cut off.
+func TestCheckTooLarge(t *testing.T) {
+	t.Parallel()
+	bomb := compress(t, strings.Repeat(" ", 3<<20))
+	if err := wire.CheckTooLarge(bomb, 1<<20); !errors.Is(err, wire.ErrBlobTooLarge) {
+		t.Errorf("a bomb: %v", err)
+	}
+	for name, data := range map[string][]byte{"cut off": compress(t, noise(50_000))[:30_000], "no gzip": []byte("x"), "small": compress(t, "x")} {
+		if err := wire.CheckTooLarge(data, 1<<20); !errors.Is(err, wire.ErrBlobCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

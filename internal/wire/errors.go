@@ -26,7 +26,7 @@ var (
 
 	// ErrBlobCorrupt reports a blob that is not exactly one complete gzip member. A blob that is
 	// being written at this moment looks like that too.
-	ErrBlobCorrupt = errors.New("wire: corrupt blob")
+	ErrBlobCorrupt = errors.New("wire: blob is cut off or corrupt")
 )
 
 // DecodeError says which part of stored content could not be understood, and why. It matches

@@ -139,10 +139,19 @@ func FuzzDecompress(f *testing.F) {
 	f.Add(good[:20], int64(500))
 	f.Add([]byte{}, int64(0))
 	f.Add(append(good, good...), int64(1000))
+	f.Add(compress(f, noise(300))[:200], int64(1<<20))
+	f.Add(compress(f, strings.Repeat(" ", 1<<20)), int64(1000))
 	f.Fuzz(func(t *testing.T, data []byte, limit int64) {
 		limit = min(limit, 1<<20)
 		text, err := wire.Decompress(data, limit)
+		size, claim := wire.UnpackedSize(data)
+		if size > int64(len(data))*1032 || claim != nil && !errors.Is(err, wire.ErrBlobCorrupt) {
+			t.Fatalf("claims %d, error %v; then error %v", size, claim, err)
+		}
 		if err != nil {
+			if errors.Is(err, wire.ErrBlobTooLarge) && size <= limit {
+				t.Fatalf("claims %d, limit %d: %v", size, limit, err)
+			}
 			if !errors.Is(err, wire.ErrBlobCorrupt) && !errors.Is(err, wire.ErrBlobTooLarge) || text != "" {
 				t.Fatalf("text %q, error %v", text, err)
 			}
