@@ -10,18 +10,18 @@ import (
 
 var (
 	// ErrRefused is matched by every *RefusedError.
-	ErrRefused = errors.New("store: the history has moved on")
+	ErrRefused = errors.New("the history has moved on")
 	// ErrUnstored reports that nothing at all of a history write took effect: its first transaction was
 	// refused, or surely not carried out, at its first and only attempt. What was sent for the write may
 	// be taken back.
-	ErrUnstored = errors.New("store: nothing was stored")
+	ErrUnstored = errors.New("nothing was stored")
 	// ErrUnclear reports a history write of which it is not known whether it took effect. The
 	// instance has to be loaded again; nothing that was sent for the write may be undone.
-	ErrUnclear = errors.New("store: outcome of the history write is unclear")
+	ErrUnclear = errors.New("outcome of the history write is unclear")
 	// ErrCorrupt reports rows that no engine can have written.
-	ErrCorrupt = errors.New("store: corrupt history")
+	ErrCorrupt = errors.New("corrupt history")
 	// ErrPayload reports a payload blob that is missing, cut off, too large or no payload at all.
-	ErrPayload = errors.New("store: unreadable payload")
+	ErrPayload = errors.New("unreadable payload")
 	// ErrNoHub reports that the task hub does not exist.
 	ErrNoHub = errors.New("task hub does not exist")
 	// ErrPartitionCount reports that the task hub has another number of partitions than asked for.

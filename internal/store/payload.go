@@ -39,7 +39,7 @@ func newAllowance(bytes int64) *allowance {
 func (a *allowance) take(n int64) bool { return a == nil || a.left.Add(-n) >= 0 }
 
 // errTooMuch reports a payload that is too much together with others.
-var errTooMuch = errors.New("store: the payloads are too large together")
+var errTooMuch = errors.New("the payloads are too large together")
 
 // putPayload stores a text as a compressed blob. The container is created when it is first used.
 func (h *Hub) putPayload(ctx context.Context, name, text string) error {
@@ -88,7 +88,9 @@ func (h *Hub) getPayload(ctx context.Context, name string) (string, error) {
 func (h *Hub) getPayloadWithin(ctx context.Context, name string, room *allowance) (string, error) {
 	data, err := h.Account.Blobs.GetBlob(ctx, h.Names.LargeMessages(), name, maxPayload)
 	switch {
-	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrTooLarge), errors.Is(err, storage.ErrInvalid):
+	case errors.Is(err, storage.ErrNotFound):
+		return "", fmt.Errorf("%w %s: the blob is missing: %w", ErrPayload, name, err)
+	case errors.Is(err, storage.ErrTooLarge), errors.Is(err, storage.ErrInvalid):
 		return "", fmt.Errorf("%w %s: %w", ErrPayload, name, err)
 	case err != nil:
 		return "", fmt.Errorf("read payload: %w", err)

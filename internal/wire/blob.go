@@ -37,6 +37,9 @@ const (
 // hold, as most blobs do that are cut off: the claim stands at the end. Decompress finds out whether
 // the claim is true.
 func UnpackedSize(data []byte) (int64, error) {
+	if len(data) == 0 {
+		return 0, fmt.Errorf("%w: it is empty", ErrBlobCorrupt)
+	}
 	if !bytes.HasPrefix(data, []byte{0x1F, 0x8B}) {
 		return 0, fmt.Errorf("%w: its %d bytes do not begin as gzip does", ErrBlobCorrupt, len(data))
 	}

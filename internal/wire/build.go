@@ -189,7 +189,7 @@ func buildOther(kind history.Kind, h history.Header, s source) history.Event {
 		}
 		return state
 	default:
-		s.fail("EventType", "unknown event type "+prefix(string(kind)))
+		s.fail("EventType", "unknown event type "+quotedName(string(kind)))
 		return nil
 	}
 }

@@ -94,23 +94,23 @@ func HistoryBlobName(instanceID, rowKey, eventType, random8, column string) stri
 		strings.Join([]string{rowKey, eventType, random8, column}, "-") + messageExtension
 }
 
-// edmName names the table type of a value for error texts.
+// edmName names the type of a value for error texts, in plain words and as tables name it.
 func edmName(value any) string {
 	switch value.(type) {
 	case string:
-		return "Edm.String"
+		return "a text (Edm.String)"
 	case bool:
-		return "Edm.Boolean"
+		return "a truth value (Edm.Boolean)"
 	case int32:
-		return "Edm.Int32"
+		return "a 32-bit number (Edm.Int32)"
 	case time.Time:
-		return "Edm.DateTime"
+		return "a time (Edm.DateTime)"
 	case int64:
-		return "Edm.Int64"
+		return "a 64-bit number (Edm.Int64)"
 	case float64:
-		return "Edm.Double"
+		return "a fraction (Edm.Double)"
 	case []byte:
-		return "Edm.Binary"
+		return "bytes (Edm.Binary)"
 	default:
 		return fmt.Sprintf("%T", value)
 	}
@@ -164,7 +164,7 @@ func column[T any](s *rowSource, name string) *T {
 	v, ok := value.(T)
 	if !ok {
 		var want T
-		s.fail(name, fmt.Sprintf("found %s, want %s", edmName(value), edmName(want)))
+		s.fail(name, fmt.Sprintf("found %s instead of %s", edmName(value), edmName(want)))
 		return nil
 	}
 	return &v

@@ -53,7 +53,7 @@ func (s *jsonSource) kind() (kindInfo, error) {
 }
 
 func unknownEvent(part, name string) error {
-	e := malformed(part, "unknown event type %s", prefix(name))
+	e := malformed(part, "unknown event type %s", quotedName(name))
 	e.Cause = ErrUnknownEvent
 	return e
 }
@@ -111,7 +111,7 @@ func (s *jsonSource) status(name string) history.Status {
 	if n := s.integer(name); n != nil && *n >= 0 && int(*n) < len(statusNumbers) {
 		return statusNumbers[*n]
 	}
-	s.fail(name, "unknown status "+prefix(string(text)))
+	s.fail(name, "unknown status "+quotedName(string(text)))
 	return ""
 }
 

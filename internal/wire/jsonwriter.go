@@ -100,7 +100,7 @@ func (w *jsonWriter) object(value any) {
 	case tagMap:
 		w.tags(v)
 	default:
-		w.fail(fmt.Errorf("wire: no JSON form for %T", value))
+		w.fail(fmt.Errorf("no JSON form for %T", value))
 	}
 }
 

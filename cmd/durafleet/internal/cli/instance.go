@@ -68,7 +68,7 @@ func (m *markView) String() string {
 	if m == nil {
 		return ""
 	}
-	return fmt.Sprintf("%d, the last %s: %s (see poison list --instance)", len(m.IDs), clock(m.Moved), excerpt(m.Reason))
+	return fmt.Sprintf("%d, the last %s: %s (see poison list --instance)", len(m.IDs), clock(m.Moved), gist(m.Reason))
 }
 
 func viewInstance(s *taskhub.Status) *instanceView {
@@ -100,8 +100,8 @@ func (p *program) printInstance(s *instanceView) error {
 			[2]string{"Input", excerpt(string(s.Input))},
 			[2]string{"Custom status", excerpt(string(s.CustomStatus))},
 			[2]string{"Output", excerpt(string(s.Output))},
-			[2]string{"Failure", excerpt(s.Failure)},
-			[2]string{"Reason", excerpt(s.Reason)},
+			[2]string{"Failure", gist(s.Failure)},
+			[2]string{"Reason", gist(s.Reason)},
 			[2]string{"Cost so far", s.cost()},
 			[2]string{"Poison messages", s.Poison.String()},
 		)

@@ -52,7 +52,7 @@ func (p *program) await(ctx context.Context, client *taskhub.Client, id string, 
 		return err
 	}
 	if status.Status != history.Completed {
-		return &taskhub.EndedError{InstanceID: id, Status: status.Status, Failure: excerpt(status.Failure), Reason: excerpt(status.Reason)}
+		return &taskhub.EndedError{InstanceID: id, Status: status.Status, Failure: gist(status.Failure), Reason: gist(status.Reason)}
 	}
 	return nil
 }

@@ -78,6 +78,32 @@ func excerpt(text string) string {
 	return b.String()
 }
 
+// The most that is shown of a text that says what is wrong, at its beginning and at its end.
+const (
+	gistHead = 300
+	gistTail = 200
+)
+
+// gist returns a text that says what is wrong, on one line that no terminal obeys. The middle of a long
+// one is left out: the beginning says what failed, the end why.
+func gist(text string) string {
+	runes := []rune(clean(text))
+	if len(runes) > gistHead+gistTail {
+		return string(runes[:gistHead]) + " … " + string(runes[len(runes)-gistTail:])
+	}
+	return string(runes)
+}
+
+// clean returns a text on one line that no terminal obeys, without cutting it.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
 // clock returns a time as tables show it.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 

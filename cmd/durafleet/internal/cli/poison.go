@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -112,7 +111,7 @@ func (p *program) printPoison(page *taskhub.PoisonPage) error {
 		for i, v := range views {
 			rows[i] = []string{
 				v.ID, or(excerpt(v.InstanceID)), or(string(v.Kind)), or(excerpt(v.Name)),
-				strconv.Itoa(v.Deliveries), strconv.Itoa(v.Crashes), clockOr(v.Moved, "-"), excerpt(v.Reason),
+				strconv.Itoa(v.Deliveries), strconv.Itoa(v.Crashes), clockOr(v.Moved, "-"), gist(v.Reason),
 			}
 		}
 		p.columns([]string{"ID", "INSTANCE", "KIND", "NAME", "DELIVERIES", "CRASHES", "MOVED", "REASON"}, rows)
@@ -162,16 +161,6 @@ func (p *program) poisonFields(v *poisonView) {
 		[2]string{"Payload blob", excerpt(v.PayloadBlob)},
 		[2]string{"Text", excerpt(v.Text)},
 	)
-}
-
-// clean returns a text on one line that no terminal obeys, without cutting it.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
 }
 
 // selection is which poison messages a command acts on.
