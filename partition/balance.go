@@ -68,7 +68,7 @@ func (v View) stealFrom(leases []Lease, worker string, n int) []Step {
 		if len(steps) == n {
 			break
 		}
-		if lease.CurrentOwner == worker && lease.NextOwner == "" && v.Holds[lease.ID] == None {
+		if lease.CurrentOwner == worker && lease.NextOwner == "" && v.Holds[lease.ID] == None && !v.shuns(lease.ID) {
 			steps = append(steps, v.steal(lease))
 		}
 	}

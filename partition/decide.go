@@ -23,6 +23,9 @@ type View struct {
 	Doorbell string
 	// RenewAfter is the age from which a lease is renewed. Zero renews in each pass.
 	RenewAfter time.Duration
+	// Stalled says how long ago this worker has dropped a partition because it could not read its queue.
+	// Perhaps others can: they come first.
+	Stalled map[string]time.Duration
 }
 
 // Hold is what a worker is doing locally with a partition.
@@ -109,7 +112,7 @@ func (v View) step(lease Lease) (Step, bool) {
 // ownStep decides about a row of which this worker is the owner.
 func (v View) ownStep(lease Lease) (Step, bool) {
 	hold := v.Holds[lease.ID]
-	leave := v.ShuttingDown || (lease.NextOwner != "" && lease.NextOwner != v.Worker)
+	leave := v.ShuttingDown || (lease.NextOwner != "" && lease.NextOwner != v.Worker) || hold != Serving && v.avoids(lease.ID)
 	switch {
 	case hold == Stuck:
 		return Step{}, false
@@ -156,7 +159,7 @@ func (v View) due(lease Lease) bool {
 func (v View) foreignStep(lease Lease) (Step, bool) {
 	free := lease.CurrentOwner == "" && (lease.NextOwner == "" || lease.NextOwner == v.Worker)
 	switch {
-	case v.Holds[lease.ID] != None:
+	case v.Holds[lease.ID] != None, v.avoids(lease.ID):
 		return Step{}, false
 	case free || lease.Expired(v.Now):
 		return Step{Claim, v.claim(lease)}, true
@@ -165,6 +168,38 @@ func (v View) foreignStep(lease Lease) (Step, bool) {
 		return v.steal(lease), true
 	}
 	return Step{}, false
+}
+
+// stallMemory is how long a worker does not draw a partition to itself, only to have as many as others, that
+// it could not read.
+const stallMemory = 5 * time.Minute
+
+// avoids reports whether a partition is left to others because this worker could not read it: for as long as
+// they may need to notice that it is free, and for less if no others are known. Workers that own nothing are
+// not, so it is not nothing.
+func (v View) avoids(id string) bool {
+	age, stalled := v.Stalled[id]
+	if !stalled {
+		return false
+	}
+	if v.others() {
+		return age < v.Duration
+	}
+	return age < v.Duration/3
+}
+
+// others reports whether there seem to be other workers.
+func (v View) others() bool {
+	return slices.ContainsFunc(v.Leases, func(l Lease) bool {
+		owner := l.effectiveOwner()
+		return owner != "" && owner != v.Worker && !l.Expired(v.Now)
+	})
+}
+
+// shuns reports whether a partition is not reserved for the sake of balance.
+func (v View) shuns(id string) bool {
+	age, stalled := v.Stalled[id]
+	return stalled && age < stallMemory
 }
 
 func (v View) steal(lease Lease) Step {

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/partition"
 )
 
@@ -110,8 +111,8 @@ func TestManager_StalledForGood(t *testing.T) {
 			return len(a.Owned()) == 2 && w.readBy("a") == 1 && calls.Load() == 1
 		})
 		w.join("b", nil)
-		// 60 s until it counts as stalled, 5 s of grace, 30 s until the lease expires.
-		w.await(110*time.Second, "b reads what a does not", func() bool {
+		// 60 s until it counts as stalled, 15 s to end in order, 5 s of grace, 30 s until the lease expires.
+		w.await(125*time.Second, "b reads what a does not", func() bool {
 			return w.rows()[0].CurrentOwner == "b" && w.readBy("b") >= 1
 		})
 		if calls.Load() != 1 {
@@ -124,34 +125,108 @@ func TestManager_StalledForGood(t *testing.T) {
 	})
 }
 
-func TestManager_StalledIsServedAgain(t *testing.T) {
+// mute is a Serve of which one queue does not answer for as long as on is set. It drains in order.
+func mute(index int, on *atomic.Bool) func(*member, *partition.Options) {
+	return func(m *member, o *partition.Options) {
+		o.Serve = func(own context.Context, drain <-chan struct{}, id string, h *partition.Heartbeat) error {
+			if id != m.w.ids[index] || !on.Load() {
+				return m.read(own, drain, id, h)
+			}
+			h.Miss(errors.New("no answer"))
+			select {
+			case <-own.Done():
+				return m.ended(own)
+			case <-drain:
+				return nil
+			}
+		}
+	}
+}
+
+// A partition that cannot be read is dropped, and others come first.
+func TestManager_StalledIsLeftToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		var on atomic.Bool
+		on.Store(true)
+		a := w.join("a", mute(1, &on))
+		w.await(time.Second, "a reads one", func() bool { return len(a.Owned()) == 2 && w.readBy("a") == 1 })
+		b := w.join("b", nil)
+		w.await(20*time.Second, "b has taken the other one", each(1, b))
+		took := w.await(80*time.Second, "each reads what it can", func() bool { return w.rows()[1].CurrentOwner == "b" && each(1, a, b)() })
+		if took < 39*time.Second {
+			t.Errorf("it was dropped after %v", took)
+		}
+		w.always(10*time.Minute, "that stays so", each(1, a, b))
+		if a.Stalls()[w.ids[1]] != 1 || len(b.Stalls()) != 0 || len(a.causes) != 0 {
+			t.Errorf("stalls %v and %v, causes %v", a.Stalls(), b.Stalls(), a.causes)
+		}
+	})
+}
+
+// Without others, the worker takes it again, and as often as it takes.
+func TestManager_StalledIsTakenAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		var on atomic.Bool
+		on.Store(true)
+		var told atomic.Int64
+		a := w.join("a", func(m *member, o *partition.Options) {
+			mute(0, &on)(m, o)
+			o.OnStall = func(id string) {
+				if id != w.ids[0] {
+					t.Errorf("%s has stalled", id)
+				}
+				told.Add(1)
+			}
+		})
+		w.await(150*time.Second, "it has stalled twice", func() bool { return a.Stalls()[w.ids[0]] == 2 })
+		on.Store(false)
+		w.await(22*time.Second, "it is read", each(2, a)) // two looks at the rows
+		if len(a.Stalls()) != 1 || told.Load() != 2 {
+			t.Errorf("stalls %v, told %d", a.Stalls(), told.Load())
+		}
+	})
+}
+
+// An outage in which not even the leases can be reached is no stall, however long they last, and neither is
+// its end.
+func TestManager_OutageIsNoStall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1)
-		var cause atomic.Value
-		var calls atomic.Int64
+		var on atomic.Bool
 		a := w.join("a", func(m *member, o *partition.Options) {
+			o.LeaseDuration, o.AcquireInterval = time.Hour, 10*time.Second
 			o.Serve = func(own context.Context, drain <-chan struct{}, id string, h *partition.Heartbeat) error {
-				if calls.Add(1) == 1 {
-					<-own.Done()
-					cause.Store(context.Cause(own))
-					return nil
+				w.enter(id, m.name)
+				defer w.leave(id)
+				for {
+					select {
+					case <-own.Done():
+						return nil
+					case <-drain:
+						return nil
+					case <-time.After(30 * time.Second):
+						if !on.Load() {
+							h.Beat()
+						}
+					}
 				}
-				return m.read(own, drain, id, h)
 			}
 		})
-		w.await(time.Second, "a owns it", func() bool { return len(a.Owned()) == 1 })
-		b := w.join("b", nil)
-		took := w.await(70*time.Second, "it is served again", each(1, a))
-		if took < time.Minute {
-			t.Errorf("it was cut off after %v", took)
-		}
-		if err, _ := cause.Load().(error); !errors.Is(err, partition.ErrStalled) {
-			t.Errorf("cause %v", err)
-		}
-		w.always(time.Minute, "a keeps it", func() bool { return a.owns(1) && b.owns(0) })
-		if a.Stalls()[w.ids[0]] != 1 || len(b.Stalls()) != 0 {
-			t.Errorf("stalls %v and %v", a.Stalls(), b.Stalls())
+		w.await(time.Second, "a owns it", each(1, a))
+		on.Store(true)
+		a.kill()
+		pass(5 * time.Minute)
+		a.fault(func(ctx context.Context, _ *storage.Call, next func(context.Context) error) error { return next(ctx) })
+		pass(25 * time.Second)
+		on.Store(false)
+		w.always(2*time.Minute, "a keeps it", each(1, a))
+		if len(a.Stalls()) != 0 {
+			t.Errorf("stalls %v", a.Stalls())
 		}
 	})
 }

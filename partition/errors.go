@@ -10,8 +10,8 @@ var (
 	// ErrDrainTimeout reports that the drain took longer than Options.DrainTimeout. The lease is
 	// still held for a short while; put back what is unfinished and return.
 	ErrDrainTimeout = errors.New("partition: drain timed out")
-	// ErrStalled reports that Serve has not called Heartbeat.Beat for Options.StallAfter. The
-	// lease is still held; Serve is started again once it has returned.
+	// ErrStalled reports that Serve has not called Heartbeat.Beat for Options.StallAfter, and did not
+	// return soon after it was told to drain because of that. The lease is still held for a short while.
 	ErrStalled = errors.New("partition: no beat from its reader")
 )
 

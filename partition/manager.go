@@ -25,6 +25,7 @@ type Manager struct {
 	mu      sync.Mutex
 	tenures map[string]*tenure
 	stalls  stalls
+	reach   reach
 
 	// What follows is used by the loop of Run only.
 
@@ -66,6 +67,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	work := context.WithoutCancel(ctx)
 	run.Loop(ctx, m.opts.Logger, "partition passes", func(ctx context.Context) error {
 		result := m.pass(work, false)
+		m.reach.note(result.err != nil || result.failed > 0, time.Now())
 		m.opts.OnChange()
 		if run.SleepOr(ctx, m.pace.next(result), m.wake, nil) {
 			m.known = nil // something has happened
@@ -119,14 +121,14 @@ func (m *Manager) Owned() []Status {
 }
 
 // Stalls returns how often the reader of each partition was found to hang since this Manager was
-// made: it did not poll for Options.StallAfter, or did not return after its context had ended. A
+// made: its queue did not answer for Options.StallAfter, or it did not return after its context had ended. A
 // hang is counted once. Partitions whose readers never hung are left out; the map is the caller's.
 func (m *Manager) Stalls() map[string]int64 { return m.stalls.copy() }
 
 // begin starts to serve a partition that was claimed or found to be ours.
 func (m *Manager) begin(ctx context.Context, id string, deadline time.Time) {
 	t := newTenure(ctx, &m.opts, id, deadline)
-	t.stalls = &m.stalls
+	t.stalls, t.reach, t.wake = &m.stalls, &m.reach, m.Wake
 	m.mu.Lock()
 	m.tenures[id] = t
 	m.mu.Unlock()

@@ -21,8 +21,8 @@ type Options struct {
 	//
 	// own ends when the partition must not be touched any more; its cause is ErrLost,
 	// ErrDrainTimeout or ErrStalled. drain is closed when the lease is to be handed over: Serve then
-	// stops intake, finishes or puts back what it has in memory, and returns. Serve calls h.Beat at
-	// each poll of its queue. When it returns without being asked to, or panics, that is logged, and
+	// stops intake, finishes or puts back what it has in memory, and returns. Serve calls h.Beat whenever
+	// its queue has answered, and h.Miss when it has not. When it returns without being asked to, or panics, that is logged, and
 	// it is called again after a pause.
 	Serve func(own context.Context, drain <-chan struct{}, id string, h *Heartbeat) error
 
@@ -49,7 +49,9 @@ type Options struct {
 	Margin time.Duration
 	// DrainTimeout is how long Serve may take to return after drain was closed. Default 60s.
 	DrainTimeout time.Duration
-	// StallAfter is how long Serve may go without a beat. Default 60s.
+	// StallAfter is how long Serve may go without a beat while the leases can be reached. After that the
+	// partition is dropped: Serve is told to drain, for up to 15s, the lease is released, and other workers, if
+	// there are any, can have it before this one takes it again. Default 60s.
 	StallAfter time.Duration
 	// ReturnGrace is how long Serve may take to return after its context ended, before its lease is
 	// left to expire. Default 5s.
@@ -64,6 +66,9 @@ type Options struct {
 	// OnChange, if set, is called after each pass and whenever Owned has changed. It is meant for
 	// tests, must return quickly, and may be called concurrently.
 	OnChange func()
+	// OnStall, if set, is called when a partition is dropped because its Serve has stalled. It must return
+	// quickly, and may be called concurrently.
+	OnStall func(id string)
 }
 
 const (
@@ -94,6 +99,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if full.OnChange == nil {
 		full.OnChange = func() {}
+	}
+	if full.OnStall == nil {
+		full.OnStall = func(string) {}
 	}
 	if full.OnRead == nil {
 		full.OnRead = func([]Lease) {}

@@ -135,7 +135,7 @@ func (m *Manager) decide(leases []Lease, clock reading, shuttingDown, fresh bool
 	p.holds = m.holds()
 	p.steps = Decide(View{
 		Now: p.now, Worker: m.opts.WorkerID, Leases: leases, Holds: p.holds,
-		ShuttingDown: shuttingDown, Doorbell: m.opts.Doorbell, Duration: m.opts.LeaseDuration, RenewAfter: m.opts.AcquireInterval / 2,
+		Stalled: m.stalls.ages(local), ShuttingDown: shuttingDown, Doorbell: m.opts.Doorbell, Duration: m.opts.LeaseDuration, RenewAfter: m.opts.AcquireInterval / 2,
 	})
 	return p
 }

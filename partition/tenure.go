@@ -21,8 +21,12 @@ type tenure struct {
 	log   *slog.Logger
 	since time.Time
 	beat  Heartbeat
-	// stalls counts what the watchdog finds; it outlives the tenure.
+	// stalls counts what the watchdog finds, and reach knows whether the leases can be reached; both
+	// outlive the tenure.
 	stalls *stalls
+	reach  *reach
+	// wake makes the manager look at once.
+	wake func()
 
 	own context.Context
 	end context.CancelCauseFunc
@@ -36,9 +40,9 @@ type tenure struct {
 	sent struct{ expiresAt, deadline time.Time }
 	// drainUntil is when the drain times out; zero before the drain.
 	drainUntil time.Time
-	// cut ends the running Serve only; nil while none runs.
-	cut context.CancelCauseFunc
-	// cutAt is when the running Serve was told to return; zero before.
+	// serving says that a Serve runs.
+	serving bool
+	// cutAt is when the running Serve's context ended; zero before.
 	cutAt time.Time
 	// stalled says that the running Serve was found to hang, stuck that it did not return either.
 	stalled, stuck bool
@@ -48,7 +52,8 @@ func newTenure(ctx context.Context, opts *Options, id string, deadline time.Time
 	own, end := context.WithCancelCause(ctx)
 	return &tenure{
 		id: id, opts: opts, log: opts.Logger.With("partition", id), since: time.Now(),
-		own: own, end: end, drain: make(chan struct{}), deadline: deadline, stalls: &stalls{},
+		own: own, end: end, drain: make(chan struct{}), deadline: deadline,
+		stalls: &stalls{}, reach: &reach{}, wake: func() {},
 	}
 }
 
@@ -119,8 +124,13 @@ func (t *tenure) note(level slog.Level, what string) {
 func (t *tenure) startDrain() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.drainFor(t.opts.DrainTimeout)
+}
+
+// drainFor tells Serve to finish within some time. The caller holds mu.
+func (t *tenure) drainFor(limit time.Duration) {
 	if t.drainUntil.IsZero() {
-		t.drainUntil = time.Now().Add(t.opts.DrainTimeout)
+		t.drainUntil = time.Now().Add(limit)
 		close(t.drain)
 	}
 }
@@ -149,7 +159,7 @@ func (t *tenure) run(ctx context.Context, group *run.Group) {
 			t.logReturn(err)
 			return
 		}
-		if time.Since(started) >= t.opts.StallAfter && !errors.Is(err, ErrStalled) {
+		if time.Since(started) >= t.opts.StallAfter {
 			failures = 0
 		}
 		failures++
@@ -179,13 +189,11 @@ func (t *tenure) over() bool {
 
 // serve runs Serve once and watches over it until it returns.
 func (t *tenure) serve(ctx context.Context, group *run.Group) error {
-	serving, cut := context.WithCancelCause(t.own)
-	defer cut(errReturned)
 	t.beat.Beat()
-	t.setCut(cut)
-	defer t.setCut(nil)
+	t.setServing(true)
+	defer t.setServing(false)
 	returned := make(chan error, 1)
-	group.Go(serving, "partition "+t.id, func(ctx context.Context) {
+	group.Go(t.own, "partition "+t.id, func(ctx context.Context) {
 		returned <- t.protect(ctx)
 	})
 	timer := time.NewTimer(t.check(time.Now()))
@@ -194,9 +202,6 @@ func (t *tenure) serve(ctx context.Context, group *run.Group) error {
 		select {
 		case err := <-returned:
 			run.Resume(ctx)
-			if cause := context.Cause(serving); errors.Is(cause, ErrStalled) {
-				return cause
-			}
 			return err
 		case <-timer.C:
 			timer.Reset(t.check(time.Now()))
@@ -214,29 +219,61 @@ func (t *tenure) protect(ctx context.Context) (err error) {
 	return t.opts.Serve(ctx, t.drain, t.id, &t.beat)
 }
 
-func (t *tenure) setCut(cut context.CancelCauseFunc) {
+func (t *tenure) setServing(on bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.cut, t.stalled = cut, false
-	if t.own.Err() == nil {
-		t.cutAt = time.Time{}
-	}
+	t.serving = on
 }
 
 // check ends what is due to end and returns when to check again: at the deadline, but at least
 // every second.
 func (t *tenure) check(now time.Time) time.Duration {
 	t.mu.Lock()
+	stalled := t.watch(now)
 	events := t.expire(now)
 	wait := time.Second
 	if t.own.Err() == nil {
 		wait = max(min(t.deadline.Sub(now), wait), time.Millisecond)
 	}
 	t.mu.Unlock()
+	if stalled {
+		since, err := t.beat.Trouble()
+		t.log.Warn("reader has stalled, its partition is dropped", "since", since, "error", err)
+		t.opts.OnStall(t.id)
+		t.opts.OnChange()
+		t.wake() // so that others see soon that they can have it
+	}
 	for _, event := range events {
 		t.note(slog.LevelError, event)
 	}
 	return wait
+}
+
+// stallDrain is how long a reader that has stalled may take to finish what it can.
+const stallDrain = 15 * time.Second
+
+// watch drops the partition, in order, if its reader has stalled, and reports whether it has just found that.
+// It goes by what the reader does, so it does not matter why nothing is read. The caller holds mu.
+func (t *tenure) watch(now time.Time) bool {
+	if !t.serving || !t.drainUntil.IsZero() || t.own.Err() != nil || !t.silent(now) {
+		return false
+	}
+	t.stalled = true
+	t.stalls.add(t.id)
+	t.stalls.drop(t.id, now)
+	t.drainFor(min(t.opts.DrainTimeout, stallDrain))
+	return true
+}
+
+// silent reports that there was no beat for too long. While not even the leases can be reached, that says
+// nothing about the partition: there is nobody who could read it, and the lease ends by itself.
+func (t *tenure) silent(now time.Time) bool {
+	since, ok := t.reach.since()
+	last := t.beat.Last()
+	if since.After(last) {
+		last = since
+	}
+	return ok && now.Sub(last) >= t.opts.StallAfter
 }
 
 // expire does the work of check and returns what there is to tell. The caller holds mu.
@@ -247,18 +284,16 @@ func (t *tenure) expire(now time.Time) []string {
 		if t.finish(ErrLost) {
 			events = append(events, "lease was not renewed in time, partition is given up")
 		}
-	case !t.drainUntil.IsZero():
-		if !now.Before(t.drainUntil) && t.finish(ErrDrainTimeout) {
+	case !t.drainUntil.IsZero() && !now.Before(t.drainUntil):
+		cause := ErrDrainTimeout
+		if t.stalled {
+			cause = ErrStalled
+		}
+		if t.finish(cause) {
 			events = append(events, "reader did not finish in time, its context is ended")
 		}
-	case t.cut != nil && t.cutAt.IsZero() && now.Sub(t.beat.Last()) >= t.opts.StallAfter:
-		t.cutAt = now
-		t.cut(ErrStalled)
-		t.stalled = true
-		t.stalls.add(t.id)
-		events = append(events, "reader has stalled, its context is ended")
 	}
-	if t.cut != nil && !t.stuck && !t.cutAt.IsZero() && now.Sub(t.cutAt) >= t.opts.ReturnGrace {
+	if t.serving && !t.stuck && !t.cutAt.IsZero() && now.Sub(t.cutAt) >= t.opts.ReturnGrace {
 		t.stuck = true
 		t.finish(ErrStalled)
 		if !t.stalled { // the same hang counts once

@@ -11,8 +11,8 @@ type WorkerHealth struct {
 	Started time.Time
 	// Partitions are those it owns, by id.
 	Partitions []OwnedPartition
-	// Stalls counts by partition, owned or not, how often its reader was found to hang, was cut off
-	// and the partition let go of or read anew.
+	// Stalls counts by partition, owned or not, how often the worker has dropped it because its queue did
+	// not answer for long, or its reader hung.
 	Stalls map[string]int64
 	// Unknown are the names that messages ask for and that nothing is bound to here. A name is
 	// listed for as long as one of its messages may be waiting.
@@ -39,7 +39,8 @@ type OwnedPartition struct {
 	Since time.Time
 	// LeaseAge is how long ago the last renewal that took effect was sent.
 	LeaseAge time.Duration
-	// LastPolled is when its queue last answered the worker, zero if it never did.
+	// LastPolled is when its queue last answered the worker, zero if it never did. If the worker has dropped
+	// the partition because it did not, and has taken it again, it is since when the queue does not answer.
 	LastPolled time.Time
 	// Draining says that it is about to be handed over.
 	Draining bool

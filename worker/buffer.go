@@ -8,6 +8,7 @@ type buffer struct {
 
 	mu   sync.Mutex
 	held int
+	gone int64         // how many were let go of so far
 	open chan struct{} // closed while below the limit
 }
 
@@ -23,6 +24,7 @@ func (b *buffer) add(n int) {
 	defer b.mu.Unlock()
 	full := b.held >= b.limit
 	b.held += n
+	b.gone += int64(max(0, -n))
 	switch nowFull := b.held >= b.limit; {
 	case nowFull && !full:
 		b.open = make(chan struct{})
@@ -56,6 +58,13 @@ func (b *buffer) size() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held
+}
+
+// released returns how many messages were let go of so far.
+func (b *buffer) released() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.gone
 }
 
 // readers is the set of the readers of owned partitions.

@@ -193,7 +193,7 @@ func TestHealth_HungReaderIsReplaced(t *testing.T) {
 		pass(t, w, 10*time.Second)
 		b := w.Start(nil, progHello.With(sayHelloTo))
 		instance := launch(t, w, progHello, "x", taskhub.InstanceID(idIn(w, 0)))
-		// Half a second and a minute without a poll, 5 s of grace, 30 s of lease.
+		// A minute and 5 s without a poll, 15 s to end in order, 5 s of grace, 30 s of lease.
 		out, err := instance.Wait(w.Timeout(3 * time.Minute))
 		if err != nil || out != "Hello, x!" {
 			t.Fatalf("%q, %v", out, err)
@@ -207,7 +207,7 @@ func TestHealth_HungReaderIsReplaced(t *testing.T) {
 	})
 }
 
-// A reader that comes back after it was cut off is started again by the same worker.
+// A reader that comes back after it was cut off leaves its partition to be taken by the same worker, which is alone.
 func TestHealth_HungReaderIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -27,9 +28,16 @@ type reader struct {
 	// intake ends when no further turn may begin.
 	intake     context.Context //nolint:containedctx // as own
 	stopIntake context.CancelFunc
-	pace       *pace
-	group      run.Group
-	began      time.Time
+	// asking ends when a request for messages is not to be waited for any longer.
+	asking     context.Context //nolint:containedctx // as own
+	stopAsking context.CancelFunc
+	beat       *partition.Heartbeat
+	// progress is what the buffer had let go of when it was last found full; it belongs to the goroutine of
+	// serve.
+	progress int64
+	pace     *pace
+	group    run.Group
+	began    time.Time
 	// evicted is when idle sessions were last looked for; it belongs to the goroutine of serve.
 	evicted time.Time
 
@@ -37,8 +45,9 @@ type reader struct {
 	sessions map[string]*session
 	timers   *timers
 	draining bool
-	// polled is when the queue last answered.
+	// polled is when the queue last answered, silent that it did so to an earlier reader at best.
 	polled time.Time
+	silent bool
 	// settled says that every message of an earlier owner would have shown by now; unconfirmed
 	// holds the ids of messages that this owner could not delete for sure.
 	settled     bool
@@ -49,7 +58,11 @@ type reader struct {
 const inheritance = maxPutBack + time.Minute
 
 // getTimeout bounds one request for messages. A request that is cut off may have hidden messages.
-const getTimeout = 30 * time.Second
+// getGrace is how long one may still take once the partition is to be handed over.
+const (
+	getTimeout = 30 * time.Second
+	getGrace   = 5 * time.Second
+)
 
 // serve reads a partition's queue until the lease is lost or to be handed over; it is the Serve
 // of the partition manager.
@@ -58,19 +71,23 @@ func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, be
 	r := &reader{
 		w: w, queue: id, log: w.opts.Logger.With("partition", id), own: own,
 		pace: w.newPace(id), began: time.Now(),
-		sessions: map[string]*session{}, unconfirmed: map[string]bool{},
+		sessions: map[string]*session{}, unconfirmed: map[string]bool{}, beat: beat,
 	}
+	r.polled = w.silences.of(id)
+	r.silent = !r.polled.IsZero()
 	r.timers = newTimers(r)
 	r.intake, r.stopIntake = context.WithCancel(own)
 	defer r.stopIntake()
+	r.asking, r.stopAsking = context.WithCancel(storage.WithCause(own, storage.CauseReceive))
+	defer r.stopAsking()
 	r.aside("worker: timers", r.timers.run)
+	r.aside("worker: hand-over", func(ctx context.Context) { r.endAsking(ctx, drain) })
 	w.items.pace.eager()
 	w.readers.add(r)
 	defer w.readers.remove(r)
 	failures := 0
 	for own.Err() == nil && !run.Ready(drain) {
-		beat.Beat()
-		if !w.belowThreshold(own, drain) {
+		if !r.belowThreshold(drain) {
 			continue
 		}
 		err := r.poll(drain)
@@ -79,24 +96,50 @@ func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, be
 			continue
 		}
 		failures++
+		beat.Miss(err)
 		pause := run.Backoff(failures, 250*time.Millisecond, 10*time.Second)
 		r.log.Warn("control queue not read; trying again", "error", err, "pause", pause)
-		run.Sleep(own, pause)
+		run.SleepOr(own, pause, nil, drain)
 	}
+	r.stopAsking()
 	r.finish()
 	return nil
 }
 
-// belowThreshold waits, for a second at most, until the worker may take more messages.
-func (w *Worker) belowThreshold(ctx context.Context, drain <-chan struct{}) bool {
-	below := w.buffer.below()
-	return run.Ready(below) || run.SleepOr(ctx, time.Second, below, drain)
+// errNoProgress is why a queue is not read and nothing is done either.
+var errNoProgress = errors.New("as many messages are held as may be, and none of them gets on")
+
+// belowThreshold waits, for a second at most, until the worker may take more messages. While what it has is
+// being worked off, it has good reason not to.
+func (r *reader) belowThreshold(drain <-chan struct{}) bool {
+	below := r.w.buffer.below()
+	if run.Ready(below) {
+		return true
+	}
+	if released := r.w.buffer.released(); released != r.progress {
+		r.progress = released
+		r.beat.Beat()
+	} else {
+		r.beat.Miss(errNoProgress)
+	}
+	return run.SleepOr(r.own, time.Second, below, drain)
 }
 
-// poll reads the queue once. The request is not cut short by a hand-over: what it brings is put
-// back.
+// endAsking sees to it that a queue that does not answer does not hold a hand-over up.
+func (r *reader) endAsking(ctx context.Context, drain <-chan struct{}) {
+	select {
+	case <-drain:
+	case <-r.asking.Done():
+	}
+	run.Resume(ctx)
+	run.SleepOr(ctx, getGrace, nil, r.asking.Done())
+	r.stopAsking()
+}
+
+// poll reads the queue once. The request is not cut short by a hand-over, unless it takes too long: what it
+// brings is put back.
 func (r *reader) poll(drain <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(storage.WithCause(r.own, storage.CauseReceive), getTimeout)
+	ctx, cancel := context.WithTimeout(r.asking, getTimeout)
 	defer cancel()
 	sent := time.Now()
 	received, _, err := r.w.hub.Receive(ctx, r.queue, storage.MaxMessagesPerGet, r.w.opts.Visibility)
@@ -122,9 +165,14 @@ func (r *reader) poll(drain <-chan struct{}) error {
 }
 
 func (r *reader) notePoll() {
+	r.beat.Beat()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.polled = time.Now()
+	if r.silent {
+		r.silent = false
+		r.w.silences.end(r.queue)
+	}
 }
 
 func (r *reader) idle(drain <-chan struct{}, sent time.Time) {

@@ -42,6 +42,7 @@ type Worker struct {
 	// alone and aloneItems let one message at a time be worked on that may make workers crash.
 	alone, aloneItems slots
 
+	silences      silences
 	unknown       unknownNames
 	heldInstances heldBack
 	stats         stats
@@ -200,6 +201,7 @@ func (w *Worker) newManager() (*partition.Manager, error) {
 		Random:          func() float64 { return w.hub.Random("partitions") },
 		Doorbell:        w.bells.text(),
 		SkipReads:       w.bells.bell.Load() != nil, // peers that are in a hurry ring
+		OnStall:         w.stalled,
 		OnRead:          w.learn,
 		OnWrite:         w.tellOthers,
 	})
