@@ -8,8 +8,6 @@ import (
 
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/fleettest"
-	"github.com/durafleet/durafleet/internal/storage"
-	"github.com/durafleet/durafleet/internal/wire"
 	"github.com/durafleet/durafleet/taskhub"
 	"github.com/durafleet/durafleet/worker"
 )
@@ -122,41 +120,21 @@ func TestDiagnose_StartLost(t *testing.T) {
 
 func TestDiagnose_RowBehind(t *testing.T) {
 	t.Parallel()
-	instances := func(w *fleettest.World) string { return w.Hub.Store().Names.InstancesTable() }
-	for _, tt := range []struct {
-		name   string
-		code   taskhub.Code
-		change func(t *testing.T, w *fleettest.World, id string)
-	}{
-		{"behind", taskhub.CodeRowBehind, func(_ *testing.T, w *fleettest.World, id string) {
-			w.MergeRow(instances(w), id, "", map[string]any{"RuntimeStatus": "Running", "Output": "old"})
-		}},
-		{"missing", taskhub.CodeRowMissing, func(t *testing.T, w *fleettest.World, id string) {
-			t.Helper()
-			if err := w.Account.Tables.Delete(w.Context(), instances(w), wire.EscapeKey(id), "", storage.AnyETag); err != nil {
-				t.Fatal(err)
-			}
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
-				w.Start(nil, dxAll()...)
-				instance := dxStart(t, w, dxCall)
-				dxResult(t, w, instance, 2)
-				tt.change(t, w, instance.ID())
-				dxNone(t, "a moment later", dxDiagnose(t, w, instance.ID()).Findings)
-				dxPass(w, 3*time.Minute)
-				d := dxDiagnose(t, w, instance.ID())
-				dxFix(t, w, d.Findings, tt.code)
-				dxResult(t, w, instance, 2)
-				status, err := w.Client.Get(w.Context(), instance.ID())
-				if err != nil || string(status.Input) != "1" || status.Name != "DxCall" {
-					t.Errorf("status %+v, %v", status, err)
-				}
-			})
-		})
-	}
+	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
+		w.Start(nil, dxAll()...)
+		instance := dxStart(t, w, dxCall)
+		dxResult(t, w, instance, 2)
+		w.MergeRow(w.Hub.Store().Names.InstancesTable(), instance.ID(), "", map[string]any{"RuntimeStatus": "Running", "Output": "old"})
+		dxNone(t, "a moment later", dxDiagnose(t, w, instance.ID()).Findings)
+		dxPass(w, 3*time.Minute)
+		d := dxDiagnose(t, w, instance.ID())
+		dxFix(t, w, d.Findings, taskhub.CodeRowBehind)
+		dxResult(t, w, instance, 2)
+		status, err := w.Client.Get(w.Context(), instance.ID())
+		if err != nil || string(status.Input) != "1" || status.Name != "DxCall" {
+			t.Errorf("status %+v, %v", status, err)
+		}
+	})
 }
 
 // The repaired row of an instance that is suspended says why.
@@ -187,12 +165,13 @@ func TestFix_RowOfNewerStart(t *testing.T) {
 		m := w.Start(nil, dxAll()...)
 		instance := dxStart(t, w, dxCall, taskhub.InstanceID("one"))
 		dxResult(t, w, instance, 2)
-		w.MergeRow(w.Hub.Store().Names.InstancesTable(), "one", "", map[string]any{"RuntimeStatus": "Terminated"})
+		w.MergeRow(w.Hub.Store().Names.InstancesTable(), "one", "", map[string]any{"RuntimeStatus": "Running"})
 		dxPass(w, 3*time.Minute)
 		d := dxDiagnose(t, w, "one")
 		if err := m.Stop(); err != nil {
 			t.Fatal(err)
 		}
+		w.MergeRow(w.Hub.Store().Names.InstancesTable(), "one", "", map[string]any{"RuntimeStatus": "Completed"})
 		again := dxStart(t, w, dxCall, taskhub.InstanceID("one"))
 		if _, err := w.Client.Fix(w.Context(), dxOnly(t, d.Findings, taskhub.CodeRowBehind)); !errors.Is(err, taskhub.ErrMoved) {
 			t.Fatalf("the fix ended with %v", err)

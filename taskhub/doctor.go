@@ -3,15 +3,14 @@ package taskhub
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/diagnosis"
 	"github.com/durafleet/durafleet/internal/storage"
-	"github.com/durafleet/durafleet/internal/store"
 )
 
 const (
@@ -23,7 +22,8 @@ const (
 
 // DoctorOptions adjusts Doctor. The zero value of every field means its default.
 type DoctorOptions struct {
-	// Instances is how many instances that have not ended are examined. Default 1000.
+	// Instances is how many instances that have not ended are examined. As many others are, beside them, of which row
+	// and history do not fit together, and as many that have ended are searched for payloads. Default 1000.
 	Instances int
 }
 
@@ -34,18 +34,24 @@ type HubDiagnosis struct {
 	At time.Time
 	// Findings are about the hub itself first, then about its instances.
 	Findings []Finding
-	// Examined is how many instances were examined; More says that there are others that have not
-	// ended.
+	// Examined is how many instances were examined that have not ended; More says that there are others.
 	Examined int
 	More     bool
+	// Compared is how many histories were compared with their status rows; MoreHistories says that there are others.
+	Compared      int
+	MoreHistories bool
+	// Payloads is how many ended instances were searched for payload blobs that nothing refers to; MorePayloads says
+	// that there are others that have blobs.
+	Payloads     int
+	MorePayloads bool
 }
 
 // Problems returns how many findings are more than notes.
 func (d *HubDiagnosis) Problems() int { return problems(d.Findings) }
 
-// Doctor looks at a hub as a whole: its partitions, queues, workers and clocks, payloads that belong
-// to nobody, and the instances that have not ended or have messages waiting, each as Diagnose does. It changes nothing. A nil
-// opts means all defaults.
+// Doctor looks at a hub as a whole: its partitions, queues, workers and clocks; at the instances that have not ended,
+// that have messages waiting or moved aside, or of which status row and history do not fit together, each as Diagnose
+// does; and at payloads that nothing refers to. It changes nothing. A nil opts means all defaults.
 func (c *Client) Doctor(ctx context.Context, opts *DoctorOptions) (*HubDiagnosis, error) {
 	ctx = storage.WithCause(ctx, storage.CauseAdmin)
 	if opts == nil {
@@ -66,23 +72,70 @@ func (c *Client) doctor(ctx context.Context, limit int) (*HubDiagnosis, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &HubDiagnosis{Hub: c.hub.Name(), At: hub.Now, Findings: findingsOf(hub.Findings())}
+	d := &HubDiagnosis{Hub: c.hub.Name(), At: hub.Now}
 	ids, more, err := c.live(ctx, limit)
 	if err != nil {
 		return nil, err
 	}
 	d.Examined, d.More = len(ids), more
-	ids = append(ids, addressees(hub, ids)...)
+	odd, err := c.compare(ctx, d, limit)
+	if err != nil {
+		return nil, err
+	}
+	aside, all, err := c.movedAside(ctx, hub)
+	if err != nil {
+		return nil, err
+	}
+	ids = distinct(ids, addressees(hub), odd, aside)
+	var found []Finding
 	for batch := range slices.Chunk(ids, examineBatch) {
-		found, err := c.examineBatch(ctx, batch)
+		some, err := c.examineBatch(ctx, batch)
 		if err != nil {
 			return nil, err
 		}
-		d.Findings = append(d.Findings, found...)
+		found = append(found, some...)
 	}
-	strays, err := c.strayPayloads(ctx, hub)
+	// What is unknown to workers, and moved aside, is told once for the hub.
+	hub.PoisonSettled = all && !slices.ContainsFunc(found, func(f Finding) bool { return f.Code == CodePoison && f.Problem() })
+	d.Findings = findingsOf(hub.Findings())
+	for _, f := range found {
+		if f.Code != CodePoison && f.Code != CodeNameUnknown {
+			d.Findings = append(d.Findings, f)
+		}
+	}
+	strays, err := c.strayPayloads(ctx, hub, d, ids, limit)
 	d.Findings = append(d.Findings, strays...)
 	return d, err
+}
+
+// movedAside returns the instances that messages were about which were moved aside, and whether it is known of all of
+// them.
+func (c *Client) movedAside(ctx context.Context, hub *diagnosis.Hub) (ids []string, all bool, err error) {
+	if hub.Poison == 0 {
+		return nil, true, nil
+	}
+	all = true
+	for message, err := range c.AllPoison(ctx, PoisonQuery{}) {
+		if err != nil {
+			return nil, false, err
+		}
+		if message.Unreadable || checkID(message.InstanceID) != nil {
+			all = false
+			continue
+		}
+		ids = append(ids, message.InstanceID)
+	}
+	return ids, all, nil
+}
+
+// distinct returns all the ids, each once.
+func distinct(lists ...[]string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Concat(lists...), func(id string) bool {
+		known := seen[id]
+		seen[id] = true
+		return known
+	})
 }
 
 // wholeHub reads what concerns the hub as a whole, with its queues.
@@ -111,20 +164,17 @@ func (c *Client) live(ctx context.Context, limit int) (ids []string, more bool, 
 	return ids, false, nil
 }
 
-// addressees returns the instances for which messages wait in control queues, but for those that are known.
-func addressees(hub *diagnosis.Hub, known []string) []string {
-	seen := map[string]bool{}
-	for _, id := range known {
-		seen[id] = true
-	}
+// addressees returns the instances for which messages wait in queues.
+func addressees(hub *diagnosis.Hub) []string {
 	var ids []string
-	for i := range hub.Leases {
-		for _, message := range hub.Looks[hub.Leases[i].ID].Messages {
-			if message.Content == nil || seen[message.Content.Target.InstanceID] {
+	for _, queue := range slices.Sorted(maps.Keys(hub.Looks)) {
+		for _, message := range hub.Looks[queue].Messages {
+			if message.Content == nil {
 				continue
 			}
-			seen[message.Content.Target.InstanceID] = true
-			ids = append(ids, message.Content.Target.InstanceID)
+			if id := message.Content.Target.InstanceID; checkID(id) == nil {
+				ids = append(ids, id)
+			}
 		}
 	}
 	return ids
@@ -151,65 +201,10 @@ func (c *Client) examineBatch(ctx context.Context, ids []string) ([]Finding, err
 			continue // it was purged meanwhile
 		}
 		for _, f := range findingsOf(e.results[id].Findings) {
-			if !f.ofHub && f.Code != CodePoison && f.Code != CodeNameUnknown {
+			if !f.ofHub {
 				found = append(found, f)
 			}
 		}
 	}
 	return found, nil
-}
-
-// strayPayloads finds payload blobs that belong to instances of which nothing is stored.
-func (c *Client) strayPayloads(ctx context.Context, hub *diagnosis.Hub) ([]Finding, error) {
-	blobs, err := c.store.PayloadBlobs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	byOwner := map[string][]string{}
-	var owners []string
-	for _, blob := range blobs {
-		owner := store.BlobOwner(blob)
-		if owner == "" {
-			continue
-		}
-		if byOwner[owner] == nil {
-			owners = append(owners, owner)
-		}
-		byOwner[owner] = append(byOwner[owner], blob)
-	}
-	var names []string
-	for _, owner := range owners {
-		known, err := c.known(ctx, owner)
-		if err != nil {
-			return nil, err
-		}
-		if known {
-			continue
-		}
-		old, err := c.orphans(ctx, hub, owner, byOwner[owner])
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, old...)
-	}
-	if len(names) == 0 {
-		return nil, nil
-	}
-	return findingsOf([]diagnosis.Finding{diagnosis.StrayPayloads(names)}), nil
-}
-
-// known reports whether anything is stored about an instance.
-func (c *Client) known(ctx context.Context, id string) (bool, error) {
-	_, err := c.store.ReadInstance(ctx, id, false)
-	if err == nil || store.InData(err) {
-		return true, nil
-	}
-	if !errors.Is(err, storage.ErrNotFound) {
-		return false, err
-	}
-	sentinel, err := c.store.ReadSentinel(ctx, id)
-	if store.InData(err) {
-		return true, nil
-	}
-	return sentinel != nil, err
 }

@@ -59,10 +59,16 @@ const (
 const (
 	// CodeRowBehind: the status row does not say what the history does. A fix writes it.
 	CodeRowBehind = Code(diagnosis.RowBehind)
-	// CodeRowMissing: there is a history and no status row. A fix writes it.
+	// CodeRowMissing: there is a history and no status row. A fix writes that of a child; a row that a client has
+	// written before there was a history is not written again, since the instance may have been purged.
 	CodeRowMissing = Code(diagnosis.RowMissing)
 	// CodeRowForeign: the status row names an execution of which there is no history.
 	CodeRowForeign = Code(diagnosis.RowForeign)
+	// CodeRowAhead: the status row shows an end that the history does not have. Clients have seen it, so it stays; a fix
+	// terminates a history that goes on.
+	CodeRowAhead = Code(diagnosis.RowAhead)
+	// CodeOrphanedHistory: a history is left of an instance that was purged. A fix deletes it.
+	CodeOrphanedHistory = Code(diagnosis.OrphanedHistory)
 	// CodeStartLost: the instance is Pending and its start message is gone. A fix sends it again.
 	CodeStartLost = Code(diagnosis.StartLost)
 	// CodeMessageLost: the history waits for the answer to a message that is gone. A fix sends timers
@@ -104,7 +110,7 @@ func findingsOf(found []diagnosis.Finding) []Finding {
 		findings[i] = Finding{
 			Code: Code(f.Code), Severity: Severity(f.Severity), Likely: f.Likely, Text: f.Text, Evidence: f.Evidence,
 			InstanceID: f.InstanceID, Partition: f.Partition, Fixable: f.Repair.Possible(), Advice: f.Advice(),
-			AsksOwner: f.Repair.Kind == diagnosis.AskOwner, repair: f.Repair, ofHub: f.OfHub,
+			AsksOwner: f.Repair.Kind == diagnosis.AskOwner || f.Repair.Kind == diagnosis.EndHistory, repair: f.Repair, ofHub: f.OfHub,
 		}
 	}
 	return findings

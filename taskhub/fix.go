@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/internal/diagnosis"
@@ -51,10 +52,14 @@ func (c *Client) Fix(ctx context.Context, f *Finding) (done string, err error) {
 		done, err = c.askOwner(ctx, f.InstanceID, f.repair.Tasks)
 	case diagnosis.SendAnswer:
 		done, err = c.fixAnswers(ctx, f.InstanceID, f.repair.Tasks)
+	case diagnosis.EndHistory:
+		done, err = c.endHistory(ctx, f.InstanceID)
+	case diagnosis.DropHistory:
+		done, err = c.dropHistory(ctx, f.InstanceID)
 	case diagnosis.DeletePayloads:
 		done, err = c.fixPayloads(ctx, f.repair.Names)
 	case diagnosis.DeleteMessages:
-		done, err = c.fixMessages(ctx, f.InstanceID, f.repair.Names)
+		done, err = c.fixMessages(ctx, f.InstanceID, f.repair.Queue, f.repair.Names)
 	case diagnosis.DeleteReports:
 		done, err = c.fixReports(ctx, f.repair.Names)
 	default:
@@ -69,7 +74,7 @@ func (c *Client) Fix(ctx context.Context, f *Finding) (done string, err error) {
 // mayFix refuses to send messages while it is in doubt where they belong.
 func (c *Client) mayFix(ctx context.Context, f *Finding) error {
 	switch f.repair.Kind {
-	case diagnosis.SendStart, diagnosis.SendTimers, diagnosis.AskOwner, diagnosis.SendAnswer:
+	case diagnosis.SendStart, diagnosis.SendTimers, diagnosis.AskOwner, diagnosis.SendAnswer, diagnosis.EndHistory:
 	default:
 		return nil
 	}
@@ -96,8 +101,13 @@ func (c *Client) fixRow(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if loaded.State.Started() == nil || !missing && !loaded.Leads(&row) {
+	switch {
+	case loaded.State.Started() == nil, !missing && !loaded.Leads(&row):
 		return "", ErrMoved
+	case missing && loaded.State.Started().Parent == nil:
+		return "", ErrMoved // it was purged since
+	case row.Status.Terminal() && strings.EqualFold(row.ExecutionID, loaded.ExecutionID):
+		return "", ErrMoved // clients have seen an end
 	}
 	current, err := c.store.Current(ctx, id, loaded.ETag)
 	if err != nil {
@@ -197,16 +207,15 @@ func (c *Client) askOwner(ctx context.Context, id string, tasks []int32) (string
 		return "", err
 	}
 	ring.done(sent.Queue)
-	asked := fmt.Sprintf("asked for the messages of calls %v of instance %q to be sent again", tasks, id)
-	hub, err := c.hub.topology(ctx)
-	if err != nil {
-		return asked, nil //nolint:nilerr // that is done, whoever it waits for
-	}
-	return asked + ": " + obeys(hub, sent.Queue), nil
+	return fmt.Sprintf("asked for the messages of calls %v of instance %q to be sent again: %s", tasks, id, c.obeys(ctx, sent.Queue)), nil
 }
 
 // obeys says who will do what the owner of a partition is asked for.
-func obeys(hub *diagnosis.Hub, queue string) string {
+func (c *Client) obeys(ctx context.Context, queue string) string {
+	hub, err := c.hub.topology(ctx)
+	if err != nil {
+		return "the owner of its partition does it when it gets to it" // it is asked, whoever it is
+	}
 	lease := hub.Lease(queue)
 	if lease == nil || lease.CurrentOwner == "" || lease.Expired(hub.Now) {
 		return "nobody owns its partition, so that waits until a worker runs that has the code"
@@ -251,9 +260,13 @@ func (c *Client) fixPayloads(ctx context.Context, names []string) (string, error
 	if err != nil {
 		return "", err
 	}
+	search, err := c.newOrphanSearch(ctx, hub)
+	if err != nil {
+		return "", err
+	}
 	var garbage []string
 	for _, name := range names {
-		old, err := c.orphans(ctx, hub, store.BlobOwner(name), []string{name})
+		old, err := search.orphans(ctx, store.BlobOwner(name), []string{name})
 		if err != nil {
 			return "", err
 		}

@@ -19,10 +19,9 @@ const (
 	fixRounds = 10
 )
 
-// fixMessages deletes messages from the queue of an instance that have done all they are there for. The service
+// fixMessages deletes messages of an instance from a queue that have done all they are there for. The service
 // lets only those be deleted that were taken, and does not let one choose which to take.
-func (c *Client) fixMessages(ctx context.Context, id string, names []string) (done string, err error) {
-	queue := c.store.ControlQueueOf(id)
+func (c *Client) fixMessages(ctx context.Context, id, queue string, names []string) (done string, err error) {
 	var others []store.Received
 	defer func() {
 		if failure := c.putBack(ctx, queue, others); failure != nil {

@@ -19,18 +19,53 @@ func (e *examiner) findOrphans(ctx context.Context, in *diagnosis.Instance) erro
 	if err != nil || len(names) == 0 {
 		return err
 	}
-	in.Orphans, err = e.client.orphans(ctx, e.hub, in.ID, names)
+	search, err := e.client.newOrphanSearch(ctx, e.hub)
+	if err != nil {
+		return err
+	}
+	in.Orphans, err = search.orphans(ctx, in.ID, names)
 	return err
+}
+
+// orphanSearch searches for payload blobs that nothing refers to. The queues have been looked at.
+type orphanSearch struct {
+	client *Client
+	hub    *diagnosis.Hub
+	// poison are the blobs that messages refer to that were moved aside, and known says that they are known: a damaged
+	// record does not tell.
+	poison map[string]bool
+	known  bool
+}
+
+func (c *Client) newOrphanSearch(ctx context.Context, hub *diagnosis.Hub) (*orphanSearch, error) {
+	s := &orphanSearch{client: c, hub: hub, poison: map[string]bool{}, known: true}
+	if hub.Poison == 0 {
+		return s, nil
+	}
+	for message, err := range c.AllPoison(ctx, PoisonQuery{}) {
+		if err != nil {
+			return nil, err
+		}
+		if message.Unreadable {
+			s.known = false
+			break
+		}
+		s.poison[message.PayloadBlob] = true
+	}
+	return s, nil
 }
 
 // orphans returns those of an instance's payload blobs that nothing refers to and that are so old
 // that nobody is about to. Messages that cannot be seen may refer to any of them: unless the queues
 // are seen as a whole, none is given.
-func (c *Client) orphans(ctx context.Context, hub *diagnosis.Hub, id string, names []string) ([]string, error) {
-	queues := []string{c.store.Names.WorkItemQueue(), c.store.ControlQueueOf(id)}
+func (s *orphanSearch) orphans(ctx context.Context, id string, names []string) ([]string, error) {
+	if !s.known {
+		return nil, nil
+	}
+	c := s.client
 	referred := map[string]bool{}
-	for _, queue := range queues {
-		look, seen := hub.Looks[queue]
+	for _, queue := range []string{c.store.Names.WorkItemQueue(), c.store.ControlQueueOf(id)} {
+		look, seen := s.hub.Looks[queue]
 		if !seen || !look.Whole {
 			return nil, nil
 		}
@@ -42,13 +77,9 @@ func (c *Client) orphans(ctx context.Context, hub *diagnosis.Hub, id string, nam
 	if err != nil {
 		return nil, err
 	}
-	poison, known, err := c.poisonPayloads(ctx, hub)
-	if err != nil || !known {
-		return nil, err
-	}
 	var old []string
 	for _, name := range names {
-		if referred[name] || rows[name] || poison[name] {
+		if referred[name] || rows[name] || s.poison[name] {
 			continue
 		}
 		written, err := c.store.Account.Blobs.BlobTime(ctx, c.store.Names.LargeMessages(), name)
@@ -58,28 +89,9 @@ func (c *Client) orphans(ctx context.Context, hub *diagnosis.Hub, id string, nam
 		if err != nil {
 			return nil, err
 		}
-		if hub.Now.Sub(written) > orphanAge {
+		if s.hub.Now.Sub(written) > orphanAge {
 			old = append(old, name)
 		}
 	}
 	return old, nil
-}
-
-// poisonPayloads returns the blobs that messages refer to that were moved aside, and whether they
-// are known: a damaged record does not tell.
-func (c *Client) poisonPayloads(ctx context.Context, hub *diagnosis.Hub) (payloads map[string]bool, known bool, err error) {
-	payloads = map[string]bool{}
-	if hub.Poison == 0 {
-		return payloads, true, nil
-	}
-	for message, err := range c.AllPoison(ctx, PoisonQuery{}) {
-		if err != nil {
-			return nil, false, err
-		}
-		if message.Unreadable {
-			return nil, false, nil
-		}
-		payloads[message.PayloadBlob] = true
-	}
-	return payloads, true, nil
 }

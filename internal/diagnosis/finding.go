@@ -25,6 +25,8 @@ const (
 	RowBehind       Code = "row-behind"
 	RowMissing      Code = "row-missing"
 	RowForeign      Code = "row-foreign"
+	RowAhead        Code = "row-ahead"
+	OrphanedHistory Code = "orphaned-history"
 	StartLost       Code = "start-lost"
 	MessageLost     Code = "message-lost"
 	AnswerLost      Code = "answer-lost"
@@ -82,9 +84,13 @@ const (
 	AskOwner RepairKind = "ask-owner"
 	// SendAnswer sends the parent the outcome of its child again; Tasks has the child's number.
 	SendAnswer RepairKind = "send-answer"
+	// EndHistory terminates the instance whose status row shows an end already.
+	EndHistory RepairKind = "end-history"
+	// DropHistory deletes the history that is left of a purged instance.
+	DropHistory RepairKind = "drop-history"
 	// DeletePayloads deletes the blobs of Names, after a last look.
 	DeletePayloads RepairKind = "delete-payloads"
-	// DeleteMessages deletes the messages of Names from the queue of the instance, after a last look.
+	// DeleteMessages deletes the messages of Names from the queue, after a last look.
 	DeleteMessages RepairKind = "delete-messages"
 	// DeleteReports deletes the reports of the workers of Names.
 	DeleteReports RepairKind = "delete-reports"
@@ -95,6 +101,8 @@ type Repair struct {
 	Kind  RepairKind
 	Tasks []int32
 	Names []string
+	// Queue is where messages are deleted.
+	Queue string
 }
 
 // Possible reports whether there is something to be done.

@@ -41,8 +41,9 @@ type Hub struct {
 	Reports       []store.Report
 	// Looks are what was seen in the queues, by queue.
 	Looks map[string]Look
-	// Poison is how many messages were moved aside.
-	Poison int
+	// Poison is how many messages were moved aside; PoisonSettled says that nothing waits for any of them.
+	Poison        int
+	PoisonSettled bool
 }
 
 // Look is what was seen of a queue.
@@ -124,10 +125,13 @@ func (h *Hub) Findings() []Finding {
 	found = append(found, h.strays()...)
 	found = append(found, h.clocks()...)
 	if h.Poison > 0 {
-		found = append(found, Finding{
-			Code: Poison, Severity: Warning,
-			Text: were(h.Poison, "message") + " moved aside that could not be worked on; see durafleet poison list",
-		})
+		f := Finding{Code: Poison, Severity: Warning, Text: were(h.Poison, "message") + " moved aside that could not be worked on"}
+		if h.PoisonSettled {
+			f.Severity = Note
+			f.Text += ", and nothing waits for them"
+		}
+		f.Text += "; see durafleet poison list"
+		found = append(found, f)
 	}
 	return append(found, h.deadReports()...)
 }
@@ -236,6 +240,14 @@ func (h *Hub) deadReports() []Finding {
 		Text:   plural(len(dead), "worker") + " died more than a day ago and left health reports",
 		Repair: Repair{Kind: DeleteReports, Names: dead},
 	}}
+}
+
+// OrphanedPayloads is the finding about payload blobs that an instance does not refer to.
+func OrphanedPayloads(id string, names []string) Finding {
+	return Finding{
+		Code: OrphanedPayload, Severity: Note, InstanceID: id, Evidence: names, Repair: Repair{Kind: DeletePayloads, Names: names},
+		Text: plural(len(names), "payload blob") + " that nothing refers to any more; a purge of the instance deletes them, too",
+	}
 }
 
 // StrayPayloads is the finding about payload blobs of instances of which nothing is stored.

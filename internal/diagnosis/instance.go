@@ -123,7 +123,7 @@ func (in *Instance) Diagnose() Diagnosis {
 		x.judgeStart()
 	default:
 		x.judgeRow()
-		if in.alive() {
+		if in.alive() && !in.shown() && !in.unrowed() {
 			x.judgeWaits()
 		}
 		x.judgeSettled()
@@ -238,116 +238,10 @@ func (x *examination) unknown(kind, name, queue string) {
 	}
 }
 
-// judgeRow compares the status row with the history.
-func (x *examination) judgeRow() {
-	if x.History.State.Started() == nil || x.RowErr != nil {
-		return
-	}
-	recent := x.Sentinel != nil && x.Hub.Now.Sub(x.Sentinel.Written) < rowPatience
-	if !x.Steady || recent {
-		return
-	}
-	want := store.StatusOf(x.History.State)
-	evidence := fmt.Sprintf("the history is that of execution %s, which is %s", x.History.ExecutionID, want)
-	switch {
-	case x.Row == nil:
-		x.find(Finding{
-			Code: RowMissing, Severity: Broken, Evidence: []string{evidence}, Repair: Repair{Kind: WriteRow},
-			Text: "the instance has a history and no status row: clients do not see it",
-		})
-	case !x.History.Leads(x.Row):
-		x.find(Finding{
-			Code: RowForeign, Severity: Warning,
-			Text:     fmt.Sprintf("the status row says that execution %s is %s, and there is no history of it", x.Row.ExecutionID, x.Row.Status),
-			Evidence: []string{evidence},
-		})
-	case same(x.Row.ExecutionID, x.History.ExecutionID) && x.Row.Status == want:
-	case x.Row.Status == history.Pending && !x.quiet():
-		// A rewind makes the row Pending and sends a message that sets it right.
-	default:
-		x.find(Finding{
-			Code: RowBehind, Severity: Broken, Evidence: []string{evidence}, Repair: Repair{Kind: WriteRow},
-			Text: fmt.Sprintf("the status row is behind the history: it says that execution %s is %s", x.Row.ExecutionID, x.Row.Status),
-		})
-	}
-}
-
-// quiet reports that no message of the instance can be on its way.
-func (x *examination) quiet() bool {
-	_, message := x.seen(x.Queue, func(m *Message) bool { return m.Content.Target.InstanceID == x.ID })
-	return message == nil && x.whole(x.Queue)
-}
-
-// judgeSettled finds messages whose effect is in the history.
-func (x *examination) judgeSettled() {
-	var evidence, unneeded []string
-	for i := range x.Hub.Looks[x.Queue].Messages {
-		m := &x.Hub.Looks[x.Queue].Messages[i]
-		if m.Content == nil || m.Content.Target.InstanceID != x.ID || x.Hub.Now.Sub(m.Inserted) < settledPatience {
-			continue
-		}
-		why := x.settled(m)
-		if why == "" {
-			continue
-		}
-		evidence = append(evidence, fmt.Sprintf("message %s, %s sent %s: %s", m.ID, article(string(m.Content.Event.Kind())), when(m.Inserted), why))
-		if x.Steady && x.Unneeded(m) {
-			unneeded = append(unneeded, m.ID)
-		}
-	}
-	if len(evidence) == 0 {
-		return
-	}
-	f := Finding{
-		Code: Settled, Severity: Note, Evidence: evidence,
-		Text: plural(len(evidence), "message") + " left whose effect is in the history; the worker that reads the queue deletes them",
-	}
-	if len(unneeded) > 0 {
-		f.Repair = Repair{Kind: DeleteMessages, Names: unneeded}
-	}
-	x.find(f)
-}
-
-// Unneeded reports whether a message has done all that it is there for: its effect is in the history, and it is not
-// what brings somebody to complete a turn that was stored in part.
-func (in *Instance) Unneeded(m *Message) bool {
-	if in.settled(m) == "" || in.Row == nil || in.Sentinel == nil || in.Sentinel.ETag != in.History.ETag {
-		return false
-	}
-	state := in.History.State
-	told := same(in.Row.ExecutionID, in.History.ExecutionID) && in.Row.Status == store.StatusOf(state)
-	return told && state.AtRest() && (state.Completed() != nil || in.Sentinel.Complete)
-}
-
-// settled says why a message can have no effect any more, "" if it may have one.
-func (in *Instance) settled(m *Message) string {
-	target, state := m.Content.Target.ExecutionID, in.History.State
-	if started, ok := m.Content.Event.(*history.ExecutionStarted); ok {
-		id := started.Instance.ExecutionID
-		if same(id, in.History.ExecutionID) || slices.ContainsFunc(in.History.Replaced, func(former string) bool { return same(id, former) }) {
-			return "that execution has started"
-		}
-		return ""
-	}
-	switch {
-	case slices.ContainsFunc(in.History.Replaced, func(former string) bool { return target != "" && same(target, former) }):
-		return "the execution that it is for is over"
-	case target != "" && !same(target, in.History.ExecutionID):
-		return ""
-	case state.Completed() != nil:
-		return "the instance has ended"
-	case history.IsAnswer(m.Content.Event) && state.Answered(m.Content.Event):
-		return "it was answered before"
-	case slices.Contains(in.History.Processed, m.Content.ActivityID):
-		return "the event is in the history"
-	}
-	return ""
-}
-
 // judgeRest finds what does not depend on what the instance is doing.
 func (x *examination) judgeRest() {
 	ended := x.HistoryErr == nil && !x.startPending() && x.History.State.Completed() != nil
-	if !ended && (x.Row == nil || !x.Row.Status.Terminal()) {
+	if !ended && (x.Row == nil || !x.Row.Status.Terminal()) && (x.HistoryErr != nil || !x.unrowed()) {
 		for _, f := range slices.Concat(x.Hub.Partition(x.Queue), x.Hub.Doubts()) {
 			x.find(f)
 		}
@@ -379,10 +273,7 @@ func (x *examination) judgeRest() {
 		}
 	}
 	if len(x.Orphans) > 0 {
-		x.find(Finding{
-			Code: OrphanedPayload, Severity: Note, Evidence: x.Orphans, Repair: Repair{Kind: DeletePayloads, Names: x.Orphans},
-			Text: plural(len(x.Orphans), "payload blob") + " that nothing refers to any more; a purge of the instance deletes them, too",
-		})
+		x.find(OrphanedPayloads(x.ID, x.Orphans))
 	}
 }
 
@@ -392,6 +283,8 @@ func (x *examination) summary() string {
 	switch {
 	case x.Row != nil:
 		status = "is " + string(x.Row.Status)
+	case x.unrowed():
+		status = "has a history and no status row"
 	case x.History.State.Started() != nil:
 		status = "is " + string(store.StatusOf(x.History.State))
 	}

@@ -72,7 +72,12 @@ func TestInstance_Findings(t *testing.T) {
 		{"hidden, behind others", func(in *diagnosis.Instance) {
 			in.Hub.Looks["h-workitems"] = diagnosis.Look{Count: 2, Messages: []diagnosis.Message{{ID: "m"}}}
 		}, "", false},
-		{"row behind", func(in *diagnosis.Instance) { in.Row.Status = history.Completed; in.Hub.Reports = nil }, diagnosis.RowBehind, false},
+		{"row behind", func(in *diagnosis.Instance) { in.Row.Status = history.Suspended; in.Hub.Reports = nil }, diagnosis.RowBehind, false},
+		{"row ahead", func(in *diagnosis.Instance) { in.Row.Status = history.Completed; in.Hub.Reports = nil }, diagnosis.RowAhead, false},
+		{"left of a purge", func(in *diagnosis.Instance) {
+			in.Row, in.Hub.Reports, in.Hub.Now = nil, nil, noon.Add(time.Minute)
+			in.Hub.Leases = nil
+		}, diagnosis.OrphanedHistory, false},
 		{"row behind for a moment", func(in *diagnosis.Instance) {
 			in.Row.Status, in.Hub.Reports, in.Sentinel.Written = history.Completed, nil, noon.Add(-time.Minute)
 			in.Sentinel.CompletedAt = in.Sentinel.Written

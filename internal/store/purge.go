@@ -88,3 +88,42 @@ func (h *Hub) purgeBlobs(ctx context.Context, instanceID string) error {
 	}
 	return h.DeletePayloads(ctx, names)
 }
+
+// RemoveHistory removes a history of any length that was written after its instance was purged, and the payloads that
+// it refers to, and reports whether it has: not if somebody has changed it since the version that was loaded. It goes
+// from the end to the beginning, and the sentinel with the beginning, so that one that was cut off can be repeated.
+func (h *Hub) RemoveHistory(ctx context.Context, instanceID string, loaded *History) (bool, error) {
+	rows, _, err := storage.All(ctx, h.Account.Tables, h.Names.HistoryTable(), storage.Query{
+		Filter:  storage.Compare{Column: "PartitionKey", Operator: storage.Equal, Value: wire.EscapeKey(instanceID)},
+		Columns: []string{"PartitionKey", "RowKey"},
+	})
+	if err != nil {
+		return false, fmt.Errorf("remove history of instance %q: %w", instanceID, err)
+	}
+	last := len(rows) - 1
+	if last < 0 || rows[last].RowKey != wire.SentinelKey || rows[last].ETag != loaded.ETag {
+		return false, nil
+	}
+	slices.Reverse(rows)
+	rows = append(rows[1:], rows[0])
+	operations := make([]storage.Operation, len(rows))
+	for i, row := range rows {
+		operations[i] = storage.Operation{
+			Action: storage.Delete, Row: storage.Row{PartitionKey: row.PartitionKey, RowKey: row.RowKey}, ETag: row.ETag,
+		}
+	}
+	first := len(operations) % storage.MaxTransaction // so that the last transaction has the first row
+	for _, batch := range append([][]storage.Operation{operations[:first]}, slices.Collect(slices.Chunk(operations[first:], storage.MaxTransaction))...) {
+		if len(batch) == 0 {
+			continue
+		}
+		_, err := h.Account.Tables.Transact(ctx, h.Names.HistoryTable(), batch, false)
+		if storage.LostRace(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("remove history of instance %q: %w", instanceID, err)
+		}
+	}
+	return true, h.DeletePayloads(ctx, loaded.Blobs)
+}
