@@ -36,7 +36,8 @@ func (c *Client) read(ctx context.Context, id string, payloads bool) (store.Inst
 }
 
 // Get returns the status of an instance. An unknown instance is a *NotFoundError, which matches
-// ErrNotFound.
+// ErrNotFound. If something of the instance is missing or damaged, the error is an *UnreadableError,
+// which matches ErrUnreadable; the status is returned with it, and holds what can be read.
 func (c *Client) Get(ctx context.Context, id string, options ...GetOption) (*Status, error) {
 	var o getOptions
 	for _, option := range options {
@@ -44,7 +45,7 @@ func (c *Client) Get(ctx context.Context, id string, options ...GetOption) (*Sta
 	}
 	status, err := c.get(ctx, id, !o.noPayloads)
 	if err != nil {
-		return nil, fmt.Errorf("get status: %w", err)
+		return status, fmt.Errorf("get status: %w", err)
 	}
 	return status, nil
 }
@@ -52,23 +53,23 @@ func (c *Client) Get(ctx context.Context, id string, options ...GetOption) (*Sta
 func (c *Client) get(ctx context.Context, id string, payloads bool) (*Status, error) {
 	ctx = storage.WithCause(ctx, storage.CauseRead)
 	row, err := c.read(ctx, id, payloads)
-	if err != nil {
-		return nil, err
-	}
-	if !payloads {
-		return statusOf(&row.Instance, false), nil
-	}
-	err = c.store.ResolvePayloads(ctx, &row.Instance)
-	if errors.Is(err, storage.ErrNotFound) {
-		// The blob belongs to an execution that was replaced or purged since the row was read.
-		if row, err = c.read(ctx, id, payloads); err == nil {
-			err = c.store.ResolvePayloads(ctx, &row.Instance)
+	if err == nil && payloads {
+		err = c.store.ResolvePayloads(ctx, &row.Instance)
+		if errors.Is(err, storage.ErrNotFound) {
+			// The blob may belong to an execution that was replaced or purged since the row was read.
+			if row, err = c.read(ctx, id, payloads); err == nil {
+				err = c.store.ResolvePayloads(ctx, &row.Instance)
+			}
 		}
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return statusOf(&row.Instance, payloads), nil
+	case row.Unreadable != "" || row.UnreadableInput != "" || row.UnreadableOutput != "":
+		return statusOf(&row.Instance, payloads), &UnreadableError{InstanceID: id, Err: err}
+	default:
 		return nil, err
 	}
-	return statusOf(&row.Instance, true), nil
 }
 
 // GetOption adjusts Get. It is NoPayloads.

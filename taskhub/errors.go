@@ -21,6 +21,8 @@ var (
 	// ErrReplaced reports that an instance was started anew under its id since the handle was
 	// obtained, so that its result is not to be had any more.
 	ErrReplaced = errors.New("instance was replaced by another start")
+	// ErrUnreadable is matched by every *UnreadableError.
+	ErrUnreadable = errors.New("instance cannot be read in full")
 	// ErrUnclear reports a request whose reply was lost: it may have taken effect or not.
 	ErrUnclear = errors.New("outcome is unclear")
 
@@ -79,6 +81,25 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("instance %q not fou
 
 // Is makes the error match ErrNotFound.
 func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
+
+// UnreadableError reports an instance of which something stored is missing or damaged. It comes together
+// with the Status, which holds all that can be read, and says what cannot. It matches ErrUnreadable.
+type UnreadableError struct {
+	InstanceID string
+	// Err says what cannot be read, and why.
+	Err error
+}
+
+// Error implements error.
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("instance %q cannot be read in full: %v", e.InstanceID, e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
+// Is makes the error match ErrUnreadable.
+func (e *UnreadableError) Is(target error) bool { return target == ErrUnreadable }
 
 // ExistsError reports that a start was refused because the id is in use. It matches ErrExists.
 type ExistsError struct {

@@ -2,6 +2,7 @@ package taskhub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/durafleet/durafleet/history"
@@ -48,18 +49,23 @@ func (h *handle) Status(ctx context.Context, options ...GetOption) (*Status, err
 }
 
 // Wait waits until the instance has ended and returns its result. An instance that ended otherwise
-// is an *EndedError; one that was started anew since Start returned the handle is ErrReplaced.
-// Other errors are those of Client.Wait.
+// is an *EndedError; one that was started anew since Start returned the handle is ErrReplaced; one
+// whose result cannot be read is an *UnreadableError. Other errors are those of Client.Wait.
 func (i *Instance[Out]) Wait(ctx context.Context, options ...WaitOption) (Out, error) {
 	var none Out
 	status, err := i.client.wait(ctx, i.id, options, func(s *Status) bool {
 		return s.Status.Terminal() || i.replaced(s)
 	})
+	unreadable := errors.Is(err, ErrUnreadable)
 	switch {
-	case err != nil:
+	case err != nil && !unreadable, unreadable && status.Unreadable != "":
 		return none, err
 	case i.replaced(status):
 		return none, fmt.Errorf("wait for instance %q: %w", i.id, ErrReplaced)
+	case status.UnreadableOutput != "" && status.Status != history.Completed:
+		return none, fmt.Errorf("%w, and why is not known: %w", &EndedError{InstanceID: i.id, Status: status.Status}, err)
+	case status.UnreadableOutput != "":
+		return none, err
 	case status.Status != history.Completed:
 		return none, &EndedError{InstanceID: i.id, Status: status.Status, Failure: status.Failure, Reason: status.Reason}
 	}

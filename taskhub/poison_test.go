@@ -255,7 +255,16 @@ func TestList_UnreadableRow(t *testing.T) {
 		}
 		start(t, client, "x", taskhub.InstanceID("b"))
 	}()
-	if _, err := client.Get(t.Context(), "b"); err == nil || !strings.Contains(err.Error(), "CreatedTime") {
-		t.Errorf("get: %v", err)
+	for name, look := range map[string]func() (*taskhub.Status, error){
+		"get":  func() (*taskhub.Status, error) { return client.Get(t.Context(), "b") },
+		"wait": func() (*taskhub.Status, error) { return client.Wait(t.Context(), "b") },
+	} {
+		s, err := look()
+		if !errors.Is(err, taskhub.ErrUnreadable) || s == nil || s.InstanceID != "b" || s.Poison == nil || !strings.Contains(s.Unreadable, "CreatedTime") {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+	}
+	if _, err := taskhub.Attach[string](client, "b").Wait(t.Context()); !errors.Is(err, taskhub.ErrUnreadable) {
+		t.Errorf("wait for the result: %v", err)
 	}
 }

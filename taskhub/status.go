@@ -43,9 +43,14 @@ type Status struct {
 
 	// Poison says that messages of the instance were moved aside; nil if none were.
 	Poison *PoisonMark
-	// Unreadable says what is wrong with a status row that cannot be read, in a list; only
+	// Unreadable says what is wrong with a status row that cannot be read; only
 	// InstanceID and Poison are known then. It is "" for all others.
 	Unreadable string
+	// UnreadableInput and UnreadableOutput say why the input, or what Output, Failure and Reason are
+	// made of, cannot be read: its payload is missing or damaged. The fields are empty then. "" means
+	// that nothing is wrong.
+	UnreadableInput  string
+	UnreadableOutput string
 
 	hasGeneration bool
 }
@@ -63,6 +68,7 @@ func statusOf(row *wire.Instance, payloads bool) *Status {
 	if !payloads {
 		return s
 	}
+	s.UnreadableInput, s.UnreadableOutput = row.UnreadableInput, row.UnreadableOutput
 	s.Input, s.CustomStatus, s.RawOutput = rawJSON(row.Input), rawJSON(row.CustomStatus), row.Output
 	switch row.Status {
 	case history.Completed:

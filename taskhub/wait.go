@@ -2,6 +2,7 @@ package taskhub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,7 +27,8 @@ type PollInterval time.Duration
 func (p PollInterval) applyWait(o *waitOptions) { o.pause = time.Duration(p) }
 
 // Wait waits until the instance has ended and returns its status. An unknown instance is a
-// *NotFoundError at once. When ctx ends first, the error is that of ctx; the instance goes on.
+// *NotFoundError at once. When ctx ends first, the error is that of ctx; the instance goes on. If
+// something of the instance cannot be read, the status is returned together with an *UnreadableError.
 func (c *Client) Wait(ctx context.Context, id string, options ...WaitOption) (*Status, error) {
 	return c.wait(ctx, id, options, func(s *Status) bool { return s.Status.Terminal() })
 }
@@ -56,7 +58,9 @@ func (c *Client) wait(
 			status, err = c.get(ctx, id, true)
 		}
 		switch {
-		case err != nil:
+		case errors.Is(err, ErrUnreadable) && (status.Unreadable != "" || enough(status)):
+			return status, fmt.Errorf("wait for instance %q: %w", id, err)
+		case err != nil && !errors.Is(err, ErrUnreadable):
 			return nil, fmt.Errorf("wait for instance %q: %w", id, err)
 		case enough(status):
 			return status, nil

@@ -92,8 +92,8 @@ type InstanceQuery struct {
 }
 
 // QueryInstances returns one page of status rows in the order of their ids, and what continues
-// the query, "" at the end. Entities are left out. A payload whose blob is gone or damaged is given
-// as its reference; a row that cannot be read says so.
+// the query, "" at the end. Entities are left out. A payload whose blob is gone or damaged is nil, and
+// the row says so; so does a row that cannot be read.
 func (h *Hub) QueryInstances(ctx context.Context, q InstanceQuery) ([]wire.Instance, string, error) {
 	page, err := h.Account.Tables.Query(ctx, h.Names.InstancesTable(), storage.Query{
 		Filter: q.filter(), Columns: wire.InstanceColumns(q.Payloads), Limit: q.Limit, Next: q.Next,
@@ -109,8 +109,8 @@ func (h *Hub) QueryInstances(ctx context.Context, q InstanceQuery) ([]wire.Insta
 			return nil
 		}
 		err = h.ResolvePayloads(ctx, &instances[i])
-		if errors.Is(err, storage.ErrNotFound) || InData(err) {
-			instances[i], err = in.Instance, nil // purged or replaced meanwhile, or damaged
+		if InData(err) {
+			return nil // purged or replaced meanwhile, or damaged; the row says it
 		}
 		return err
 	})

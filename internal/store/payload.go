@@ -143,23 +143,41 @@ func (h *Hub) PayloadURL(name string) string {
 }
 
 // ResolvePayloads replaces the references in a status row's Input and Output by what they refer
-// to.
+// to. If one of them cannot be read the row says so, and holds the other; the error matches InData.
 func (h *Hub) ResolvePayloads(ctx context.Context, in *wire.Instance) error {
-	var err error
+	input, inputErr := h.resolveInput(ctx, in)
+	output, outputErr := h.resolve(ctx, in.Output)
+	for _, err := range []error{inputErr, outputErr} {
+		if err != nil && !InData(err) {
+			return fmt.Errorf("payloads of instance %q: %w", in.InstanceID, err)
+		}
+	}
+	in.Input, in.InputBlob, in.Output = input, "", output
+	switch {
+	case inputErr != nil && outputErr != nil:
+		in.UnreadableInput, in.UnreadableOutput = inputErr.Error(), outputErr.Error()
+		return fmt.Errorf("input of instance %q: %w; its output: %w", in.InstanceID, inputErr, outputErr)
+	case inputErr != nil:
+		in.UnreadableInput = inputErr.Error()
+		return fmt.Errorf("input of instance %q: %w", in.InstanceID, inputErr)
+	case outputErr != nil:
+		in.UnreadableOutput = outputErr.Error()
+		return fmt.Errorf("output of instance %q: %w", in.InstanceID, outputErr)
+	}
+	return nil
+}
+
+// resolveInput reads the input of a status row, which is referred to in one of two ways.
+func (h *Hub) resolveInput(ctx context.Context, in *wire.Instance) (*string, error) {
+	value := in.Input
 	if in.InputBlob != "" {
 		text, err := h.getPayload(ctx, in.InputBlob)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		in.Input, in.InputBlob = &text, ""
+		value = &text
 	}
-	if in.Input, err = h.resolve(ctx, in.Input); err != nil {
-		return fmt.Errorf("input of instance %q: %w", in.InstanceID, err)
-	}
-	if in.Output, err = h.resolve(ctx, in.Output); err != nil {
-		return fmt.Errorf("output of instance %q: %w", in.InstanceID, err)
-	}
-	return nil
+	return h.resolve(ctx, value)
 }
 
 func (h *Hub) resolve(ctx context.Context, value *string) (*string, error) {
@@ -171,16 +189,22 @@ func (h *Hub) resolve(ctx context.Context, value *string) (*string, error) {
 		return value, nil
 	}
 	text, err := h.getPayload(ctx, name)
-	if err != nil || !wire.IsStartMessageBlob(name) {
-		return &text, err
-	}
-	message, _, err := wire.DecodeMessage(text)
 	if err != nil {
-		return nil, fmt.Errorf("start message in %s: %w", name, err)
+		return nil, err
+	}
+	if !wire.IsStartMessageBlob(name) {
+		return &text, nil
+	}
+	message, another, err := wire.DecodeMessage(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: start message in %s: %w", ErrPayload, name, err)
+	}
+	if another != "" {
+		return nil, fmt.Errorf("%w: start message in %s refers to another blob", ErrPayload, name)
 	}
 	started, ok := message.Event.(*history.ExecutionStarted)
 	if !ok {
-		return nil, fmt.Errorf("start message in %s holds a %s", name, message.Event.Kind())
+		return nil, fmt.Errorf("%w: start message in %s holds a %s", ErrPayload, name, message.Event.Kind())
 	}
 	return started.Input, nil
 }

@@ -35,6 +35,9 @@ type Instance struct {
 	Poison *PoisonMark
 	// Unreadable says why a row could not be read, where a list must not break off at it.
 	Unreadable string
+	// UnreadableInput and UnreadableOutput say why a payload in a blob could not be read; the value is
+	// nil then.
+	UnreadableInput, UnreadableOutput string
 }
 
 // DecodeInstance reads a status row. Columns that are missing give zero values and an unknown

@@ -20,7 +20,7 @@ const (
 	ExitTimeout     = 5 // what was waited for did not happen in time
 	ExitAuth        = 6 // the credential was refused
 	ExitUnavailable = 8 // the storage account could not be reached
-	ExitProblems    = 9 // diagnose or doctor found problems that are left
+	ExitProblems    = 9 // diagnose or doctor found problems that are left, or something of an instance cannot be read
 )
 
 // usageError reports a command line that breaks a rule.
@@ -50,7 +50,7 @@ func exitCode(err error) int {
 		return ExitOK
 	case errors.As(err, &usage), errors.As(err, &argument), errors.As(err, &name):
 		return ExitUsage
-	case errors.As(err, &problems):
+	case errors.As(err, &problems), errors.Is(err, taskhub.ErrUnreadable):
 		return ExitProblems
 	case errors.Is(err, errTimeout), errors.Is(err, bench.ErrTimeout):
 		return ExitTimeout

@@ -43,7 +43,10 @@ type instanceView struct {
 	Failure        string            `json:"failure,omitempty"`
 	Reason         string            `json:"reason,omitempty"`
 	Poison         *markView         `json:"poison,omitempty"`
-	Unreadable     string            `json:"unreadable,omitempty"`
+	// Unreadable, UnreadableInput and UnreadableOutput say what of the instance cannot be read, and why.
+	Unreadable       string `json:"unreadable,omitempty"`
+	UnreadableInput  string `json:"unreadableInput,omitempty"`
+	UnreadableOutput string `json:"unreadableOutput,omitempty"`
 	// Requests is what the instance has cost so far on this fleet in storage requests; missing if that
 	// was not asked for or is not known.
 	Requests *int64 `json:"requests,omitempty"`
@@ -76,7 +79,8 @@ func viewInstance(s *taskhub.Status) *instanceView {
 		InstanceID: s.InstanceID, ExecutionID: s.ExecutionID, Name: s.Name, Version: s.Version, Status: s.Status,
 		Created: s.Created, LastUpdated: s.LastUpdated, Completed: s.Completed, ScheduledStart: s.ScheduledStart,
 		Generation: s.Generation, Tags: s.Tags, Input: s.Input, Output: s.Output, CustomStatus: s.CustomStatus,
-		Failure: s.Failure, Reason: s.Reason, Poison: viewMark(s.Poison), Unreadable: s.Unreadable,
+		Failure: s.Failure, Reason: s.Reason, Poison: viewMark(s.Poison),
+		Unreadable: s.Unreadable, UnreadableInput: s.UnreadableInput, UnreadableOutput: s.UnreadableOutput,
 	}
 }
 
@@ -91,21 +95,45 @@ func (p *program) printInstance(s *instanceView) error {
 			[2]string{"Execution", s.ExecutionID},
 			[2]string{"Name", s.Name},
 			[2]string{"Version", s.Version},
-			[2]string{"Status", string(s.Status)},
-			[2]string{"Created", clock(s.Created)},
+			[2]string{"Status", s.readStatus()},
+			[2]string{"Created", known(s.Created)},
 			[2]string{"Scheduled for", clockOr(s.ScheduledStart, "")},
-			[2]string{"Last updated", clock(s.LastUpdated)},
+			[2]string{"Last updated", known(s.LastUpdated)},
 			[2]string{"Completed", clockOr(s.Completed, "")},
 			[2]string{"Tags", excerpt(strings.Join(tags, " "))},
-			[2]string{"Input", excerpt(string(s.Input))},
+			[2]string{"Input", payload(s.Input, s.UnreadableInput)},
 			[2]string{"Custom status", excerpt(string(s.CustomStatus))},
-			[2]string{"Output", excerpt(string(s.Output))},
+			[2]string{"Output", payload(s.Output, s.UnreadableOutput)},
 			[2]string{"Failure", gist(s.Failure)},
 			[2]string{"Reason", gist(s.Reason)},
 			[2]string{"Cost so far", s.cost()},
 			[2]string{"Poison messages", s.Poison.String()},
 		)
 	})
+}
+
+// readStatus returns the status, or why it cannot be read.
+func (v *instanceView) readStatus() string {
+	if v.Unreadable != "" {
+		return "cannot be read: " + gist(v.Unreadable)
+	}
+	return string(v.Status)
+}
+
+// payload returns an excerpt of a payload, or why it cannot be read.
+func payload(value json.RawMessage, unreadable string) string {
+	if unreadable != "" {
+		return "cannot be read: " + gist(unreadable)
+	}
+	return excerpt(string(value))
+}
+
+// known returns a time that may not be known.
+func known(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return clock(t)
 }
 
 func (v *instanceView) cost() string {
@@ -132,7 +160,9 @@ func (p *program) instanceGet() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "get ID",
 		Short: "Show the status of an instance",
-		Args:  exactly("the instance id"),
+		Long: `get shows the status of an instance. If something that is stored about it is missing or damaged, get shows
+the rest and what cannot be read; the exit code is 9 then.`,
+		Args: exactly("the instance id"),
 		RunE: func(c *cobra.Command, arguments []string) error {
 			client, err := p.client(c.Context())
 			if err != nil {
@@ -142,15 +172,18 @@ func (p *program) instanceGet() *cobra.Command {
 			if noPayloads {
 				options = append(options, taskhub.NoPayloads{})
 			}
-			status, err := client.Get(c.Context(), arguments[0], options...)
-			if err != nil {
-				return err
+			status, unreadable := client.Get(c.Context(), arguments[0], options...)
+			if status == nil {
+				return unreadable
 			}
 			view := viewInstance(status)
 			if !noCost {
 				p.addCost(c.Context(), client, view)
 			}
-			return p.printInstance(view)
+			if err := p.printInstance(view); err != nil {
+				return err
+			}
+			return unreadable
 		},
 	}
 	command.Flags().BoolVar(&noCost, "no-cost", false, "leave out what the instance has cost, and the request that reads it")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/storage"
 )
 
 func TestInstance_StartWaitGetHistory(t *testing.T) {
@@ -233,4 +234,45 @@ func TestInstance_Garbage(t *testing.T) {
 	}
 	b.fails(ExitUsage, []string{"MaxActivities"}, "worker", "--max-activities", "-1")
 	b.fails(ExitUsage, []string{"LeaseDuration"}, "worker", "--lease", "1s")
+}
+
+// An instance of which a payload is gone shows everything else, and the exit code tells it.
+func TestInstance_Unreadable(t *testing.T) {
+	t.Parallel()
+	b := withHub(t)
+	st := b.client().Hub().Store()
+	b.start("Ask", "--id", "one", "--input", "1")
+	b.poison("m1", "one", "text 1")
+	merge := func(columns map[string]any) {
+		row := storage.Row{PartitionKey: "one", Values: columns}
+		if _, err := st.Account.Tables.Merge(t.Context(), st.Names.InstancesTable(), row, storage.AnyETag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get, wait := []string{"instance", "get", "one"}, []string{"instance", "wait", "one"}
+	check := func(command []string, code int, want ...string) {
+		t.Helper()
+		got := b.run(command...)
+		for _, text := range append(want, "Poison messages") {
+			if !strings.Contains(got.out, text) {
+				t.Errorf("%v printed %+v without %q", command, got, text)
+			}
+		}
+		if got.code != code || !strings.Contains(got.err, "cannot be read in full") && code == ExitProblems {
+			t.Errorf("%v came to %+v", command, got)
+		}
+	}
+	merge(map[string]any{"Input": st.PayloadURL("one/gone.json.gz")})
+	check(get, ExitProblems, "Pending", "cannot be read: unreadable payload one/gone.json.gz: the blob is missing")
+	merge(map[string]any{"RuntimeStatus": "Completed"})
+	check(wait, ExitProblems, "Completed", "cannot be read: unreadable payload one/gone.json.gz")
+	got := b.run(append(get, "-o", "json")...)
+	if view := decode[instanceView](t, got.out); got.code != ExitProblems || view.UnreadableInput == "" || view.Poison == nil || view.Status != history.Completed {
+		t.Errorf("get printed %+v", got)
+	}
+	merge(map[string]any{"RuntimeStatus": "Failed", "Output": st.PayloadURL("one/none.json.gz")})
+	check(wait, ExitOther, "Failed", "unreadable payload one/none.json.gz")
+	merge(map[string]any{"CreatedTime": "yesterday"})
+	check(get, ExitProblems, "cannot be read: column CreatedTime")
+	check(wait, ExitProblems, "cannot be read: column CreatedTime")
 }

@@ -17,7 +17,8 @@ func (p *program) instanceWait() *cobra.Command {
 		Use:   "wait ID",
 		Short: "Wait until an instance has ended",
 		Long: `wait waits until the instance has ended and shows its status. The exit code is 0 if it is Completed, 1 if
-it ended otherwise, and 5 if it has not ended within the time limit; it goes on then.`,
+it ended otherwise, and 5 if it has not ended within the time limit; it goes on then. If something that is stored
+about it is missing or damaged, wait shows the rest, and the exit code is 9 unless it ended otherwise.`,
 		Args: exactly("the instance id"),
 		RunE: func(c *cobra.Command, arguments []string) error {
 			client, err := p.client(c.Context())
@@ -41,18 +42,18 @@ func (p *program) await(ctx context.Context, client *taskhub.Client, id string, 
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w after %v", errTimeout, timeout))
 		defer cancel()
 	}
-	status, err := client.Wait(ctx, id)
-	if err != nil {
+	status, unreadable := client.Wait(ctx, id)
+	if status == nil {
 		if ctx.Err() != nil { // a request that was cut off does not say why
-			err = fmt.Errorf("wait for instance %q: %w", id, context.Cause(ctx))
+			return fmt.Errorf("wait for instance %q: %w", id, context.Cause(ctx))
 		}
-		return err
+		return unreadable
 	}
 	if err := p.printInstance(viewInstance(status)); err != nil {
 		return err
 	}
-	if status.Status != history.Completed {
+	if status.Unreadable == "" && status.Status != history.Completed {
 		return &taskhub.EndedError{InstanceID: id, Status: status.Status, Failure: gist(status.Failure), Reason: gist(status.Reason)}
 	}
-	return nil
+	return unreadable
 }

@@ -52,7 +52,7 @@ func (p *program) root() *cobra.Command {
 account, in the format of DurableTask.AzureStorage.
 
 Exit codes: 0 ok, 1 other, 2 usage, 3 not found, 4 wrong state or conflict, 5 timed out waiting,
-6 credential refused, 8 storage unavailable, 9 problems found by diagnose or doctor.`,
+6 credential refused, 8 storage unavailable, 9 problems found by diagnose or doctor, or data that cannot be read.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return p.checkGlobals() },

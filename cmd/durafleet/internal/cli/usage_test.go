@@ -106,6 +106,7 @@ func TestExitCode(t *testing.T) {
 		{taskhub.ErrReplaced, 4},
 		{storage.ErrBeingDeleted, 4},
 		{errTimeout, 5},
+		{&taskhub.UnreadableError{Err: storage.ErrNotFound}, 9},
 		{context.DeadlineExceeded, 5},
 		{taskhub.ErrUnauthorized, 6},
 		{taskhub.ErrUnavailable, 8},
