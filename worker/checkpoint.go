@@ -117,6 +117,9 @@ func (s *session) commit(ctx context.Context, at stage) error {
 	if c.row != nil {
 		store.Refer(c.row, s.stored.Payloads)
 		if err := s.writeRow(ctx, *c.row, p.before.executionID); err != nil {
+			if p.before.fresh {
+				s.doubtBeginning()
+			}
 			return err
 		}
 		s.debt = nil

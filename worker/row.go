@@ -191,6 +191,10 @@ func (s *session) stillDue(ctx context.Context, previous string) (bool, error) {
 	return current, err
 }
 
+// doubtBeginning has it looked into later whether the history that this session has begun belongs to an instance that
+// was purged: it has not seen the status row since.
+func (s *session) doubtBeginning() { s.r.w.hub.Doubt(s.id, s.stored.ExecutionID) }
+
 // dropOrphan removes the history of an instance that was purged before it was written: a worker had stood
 // still over it. Who is started by a client has a status row from before its history on. Without this, a
 // message that is still on its way would bring the instance to life once more.

@@ -213,6 +213,9 @@ func (s *session) takeAhead(cause error) []*held {
 	if s.guard != nil && !slices.Contains(messages, s.guard) {
 		messages = append(messages, s.guard)
 	}
+	if s.debt != nil && s.debt.whole {
+		s.doubtBeginning()
+	}
 	s.forget()
 	return messages
 }

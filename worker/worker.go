@@ -129,6 +129,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.intake, w.work = ctx, work
 	var keeping, taking run.Group
 	keeping.Go(storage.WithCause(work, storage.CauseRenew), "worker: renewals", w.keeper.run)
+	keeping.Go(storage.WithCause(work, storage.CauseSettle), "worker: tidying up", w.tidyUp)
 	var partitionsErr error
 	w.openBell(ctx, &taking) // before the first row is written that tells of it
 	if len(w.registry.orchestrations) > 0 {
@@ -155,6 +156,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if !w.opts.NoHealthReports {
 		w.withdrawReport(work)
 	}
+	w.hub.TidyUp(storage.WithCause(work, storage.CauseSettle), 0)
 	endWork()
 	keeping.Wait()
 	w.opts.Logger.Info("worker stopped")

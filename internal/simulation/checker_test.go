@@ -53,6 +53,8 @@ type record struct {
 	early map[string]bool
 	// former are executions that were left behind, some of them in the turn in which they began.
 	former map[string]bool
+	// told is the turn that the row of an execution has told of, by its time.
+	told map[string]time.Time
 	// blobs are the payloads to which the history refers.
 	blobs map[string]bool
 }
@@ -89,7 +91,10 @@ func newChecker(w *world) *checker {
 func (c *checker) record(id string) *record {
 	r, ok := c.records[id]
 	if !ok {
-		r = &record{state: &history.State{}, begun: map[string]bool{}, taken: map[string]bool{}, ends: map[string]string{}, early: map[string]bool{}, former: map[string]bool{}}
+		r = &record{
+			state: &history.State{}, begun: map[string]bool{}, taken: map[string]bool{}, ends: map[string]string{}, early: map[string]bool{},
+			former: map[string]bool{}, told: map[string]time.Time{},
+		}
 		c.records[id] = r
 	}
 	return r
@@ -645,6 +650,12 @@ func (c *checker) shown(st *step, operation storage.Operation) {
 	}
 	if operation.Action == storage.Replace || operation.Action == storage.Insert && in.HasGeneration {
 		r.renewed++ // by a client
+	}
+	if at := r.told[in.ExecutionID]; in.LastUpdated.Before(at) && in.Status != history.Pending && c.w.rates[clockFault] == 0 {
+		c.w.fail("the status row of %s goes back, from %s to %s", id, clock(at), clock(in.LastUpdated))
+	}
+	if in.Status != history.Pending && !r.early[in.ExecutionID] {
+		r.told[in.ExecutionID] = in.LastUpdated
 	}
 	if !in.Status.Terminal() {
 		if end, ended := r.ends[in.ExecutionID]; ended {

@@ -16,29 +16,39 @@ import (
 	"github.com/durafleet/durafleet/taskhub"
 )
 
-// cut makes a worker crash at one of its requests.
+// cut makes a worker crash, or stand still, at one of its requests.
 type cut struct {
 	// at is the number of the request, from 1; after says that it still takes effect.
 	at    int
 	after bool
+	// stall is for how long the worker stands still instead of crashing; another one starts then.
+	stall time.Duration
 
 	seen int
 	what string
 }
 
-func (c *cut) judge(st *step) verdict {
+// judge decides what becomes of a request. It reports false if it has to wait, since its process stands still.
+func (c *cut) judge(w *world, st *step) (verdict, bool) {
 	if st.process.client {
-		return proceed
+		return proceed, true
 	}
 	c.seen++
 	if c.seen != c.at {
-		return proceed
+		return proceed, true
 	}
 	c.what = strings.TrimSpace(fmt.Sprintln(st.call.Kind, st.call.Target, st.call.Key))
-	if c.after {
-		return finish
+	switch {
+	case c.stall > 0:
+		w.note("%v stands still", st.process)
+		w.sched.freeze(st.process, time.Now().Add(c.stall))
+		w.sched.at(0, func() { w.startWorker("worker-2") })
+		return proceed, false
+	case c.after:
+		return finish, true
+	default:
+		return perish, true
 	}
-	return perish
 }
 
 // flow is a small program with what its client does.
@@ -165,13 +175,16 @@ type outcome struct {
 	Reason string
 }
 
-// runFlow runs a flow with a crash at one request, or without one.
-func runFlow(f *flow, v variant, c *cut, level traceLevel) (result, outcome) {
+// runFlow runs a flow with a crash at one request, or without one. Afterwards may add to what its client does.
+func runFlow(f *flow, v variant, c *cut, level traceLevel, afterwards ...func(a *actor)) (result, outcome) {
 	w := newWorld(1, level)
 	w.rates, w.cut, w.extras = rates{}, c, extras{}
 	w.setup = setup{
 		partitions: 1, workers: 1, clients: 1, instances: 1, poll: time.Second,
 		noCache: v.noCache, inlining: v.inlining, window: f.window,
+	}
+	if c.stall > 0 {
+		w.aftermath, w.setup.poll = stallAftermath, 5*time.Second
 	}
 	w.create()
 	w.populate()
@@ -183,19 +196,23 @@ func runFlow(f *flow, v variant, c *cut, level traceLevel) (result, outcome) {
 		f.drive(a)
 	}
 	a.do(a.await)
+	var out outcome
+	a.do(func(*taskhub.Client) {
+		if a.last != nil {
+			out.Status, out.Reason = a.last.Status, a.last.Reason
+			_ = json.Unmarshal(a.last.Output, &out.Output) // there is none unless it is completed
+			slices.Sort(out.Output.Seen)
+		}
+	})
+	for _, add := range afterwards {
+		add(a)
+	}
 	w.actors = append(w.actors, a)
 	w.play(a, w.clients[0])
 	if f.handOver {
 		w.handOver()
 	}
-	r := w.live()
-	var out outcome
-	if a.last != nil {
-		out.Status, out.Reason = a.last.Status, a.last.Reason
-		_ = json.Unmarshal(a.last.Output, &out.Output) // there is none unless it is completed
-		slices.Sort(out.Output.Seen)
-	}
-	return r, out
+	return w.live(), out
 }
 
 // TestCuts kills the worker at every single storage request of small flows, before and after it

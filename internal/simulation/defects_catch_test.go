@@ -58,6 +58,11 @@ func (d *defect) inspections() []inspection {
 			sees: regexp.MustCompile(`crash at request (\d+), after=(true|false): .*`), tell: cut, patience: 5 * time.Minute,
 		},
 		{
+			name: "stalls", pkg: "./internal/simulation", args: []string{"-test.run=^TestStalls$"},
+			sees: regexp.MustCompile(`stands still at request (\d+), (.*): .*`),
+			tell: func(groups []string) string { return "request " + groups[1] + ", " + groups[2] }, patience: 5 * time.Minute,
+		},
+		{
 			name: "cuts of the worker's tests", pkg: "./worker", args: []string{"-test.run=^TestCrash_AtEveryRequest$"},
 			sees: regexp.MustCompile(`--- FAIL: TestCrash_AtEveryRequest/.*/(\d+),after=(true|false) .*`), tell: cut, patience: 5 * time.Minute,
 		},

@@ -181,7 +181,7 @@ func (w *world) stealLease() {
 // judge decides what becomes of a request that was chosen, and false if it has to wait longer.
 func (w *world) judge(st *step) (verdict, bool) {
 	if w.cut != nil {
-		return w.cut.judge(st), true
+		return w.cut.judge(w, st)
 	}
 	now := time.Now()
 	if w.stormy && now.Before(w.outageUntil) {

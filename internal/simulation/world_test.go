@@ -62,6 +62,8 @@ type world struct {
 	clients   []*process
 	// cut is where a worker is to crash, nil for nowhere in particular.
 	cut *cut
+	// aftermath is how long at least the fleet is watched when the faults are over.
+	aftermath time.Duration
 	// stormy is set while faults happen.
 	stormy                 bool
 	outageUntil, busyUntil time.Time
@@ -141,9 +143,12 @@ func (w *world) live() result {
 		return w.failed() || w.requests >= stormRequests || time.Since(w.began) > stormTime || w.settled()
 	})
 	w.calmDown()
-	deadline := time.Now().Add(settleTime)
+	calm := time.Now()
 	w.sched.at(takeOverTime, w.lookForNeglect)
-	w.sched.run(func() bool { return w.failed() || w.settled() || time.Now().After(deadline) })
+	w.sched.run(func() bool {
+		took := time.Since(calm)
+		return w.failed() || took >= w.aftermath && w.settled() || took > settleTime
+	})
 	w.conclude()
 	w.end()
 	return result{

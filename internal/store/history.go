@@ -187,22 +187,30 @@ func (h *Hub) CommitHistory(ctx context.Context, c Commit) (Committed, error) {
 	c.Cost += int64(len(done.Blobs) + len(batches))
 	for i, batch := range batches {
 		etag, err = h.commitBatch(ctx, c, batch, etag, i == len(batches)-1 && !c.Open)
-		if err != nil && i == 0 && !errors.Is(err, ErrUnclear) {
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, ErrUnclear):
+			h.doubtBlobs(done.Blobs)
+			if c.ETag == "" {
+				h.Doubt(c.InstanceID, c.ExecutionID)
+			}
+		case i == 0:
 			h.undoBlobs(ctx, done.Blobs)
 			err = fmt.Errorf("%w: %w", ErrUnstored, err)
 		}
-		if err != nil {
-			return done, err
-		}
+		return done, err
 	}
 	done.ETag, done.Cost = etag, c.Cost
 	return done, nil
 }
 
 // undoBlobs removes the blobs of a checkpoint that was refused. What stays behind in spite of it
-// is found by a purge.
+// is found by a purge, or by TidyUp if that was before.
 func (h *Hub) undoBlobs(ctx context.Context, blobs []string) {
-	_ = h.DeletePayloads(ctx, blobs) // garbage at worst
+	if err := h.DeletePayloads(ctx, blobs); err != nil {
+		h.doubtBlobs(blobs)
+	}
 }
 
 // commitBatch sends one transaction, once, and finds out what became of it.

@@ -37,6 +37,7 @@ type Hub struct {
 	container atomic.Bool // the payload container is known to exist
 	// large has room for a token of each large payload that is being unpacked.
 	large chan struct{}
+	left  leftovers
 }
 
 // New returns the hub of the given names in an account. It sends nothing.

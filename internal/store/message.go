@@ -70,6 +70,7 @@ func (h *Hub) send(ctx context.Context, m *wire.Message, delay time.Duration) (S
 	if len(text) > wire.InlineLimit {
 		name := wire.MessageBlobName(m)
 		if err := h.putPayload(ctx, name, text); err != nil {
+			h.unsent(m, name)
 			return sent, err
 		}
 		sent.Blob, text = name, wire.EncodePointer(name)
@@ -80,9 +81,18 @@ func (h *Hub) send(ctx context.Context, m *wire.Message, delay time.Duration) (S
 	sent.Text = text
 	sent.Receipt, err = h.Account.Queues.Put(ctx, sent.Queue, text, max(delay, 0))
 	if err != nil {
+		h.unsent(m, sent.Blob)
 		return sent, fmt.Errorf("send %s to instance %q: %w", m.Event.Kind(), m.Target.InstanceID, err)
 	}
 	return sent, nil
+}
+
+// unsent notes that a message may not have been sent although its payload may be there. A start is sent again under
+// the same name, so its payload is not to be touched.
+func (h *Hub) unsent(m *wire.Message, blob string) {
+	if blob != "" && m.Event.Kind() != history.KindExecutionStarted {
+		h.doubtBlobs([]string{blob})
+	}
 }
 
 // Outgoing is a message to be sent. It is hidden for Delay at first, be it that it is not due before or
