@@ -33,7 +33,7 @@ type defect struct {
 
 // defects returns all defects that are planted.
 func defects() []defect {
-	return slices.Concat(draftDefects(), turnDefects(), aheadDefects(), rowDefects(), messageDefects(), fleetDefects())
+	return slices.Concat(turnDefects(), aheadDefects(), rowDefects(), messageDefects(), fleetDefects())
 }
 
 // harsher are the faults under which rare coincidences become common enough for some seeds to show
