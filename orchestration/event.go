@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -15,7 +16,35 @@ import (
 // for yet, by name without regard to case. Of one name, the oldest event goes to the oldest wait.
 type mailbox struct {
 	unread []*history.EventRaised
-	waits  map[string][]*future
+	waits  map[string][]eventWait
+}
+
+// eventWait is a wait that no event has come for yet.
+type eventWait struct {
+	EventWait
+	*future
+}
+
+// EventWait is an external event that an orchestration waits for, and since when. The name is as the code
+// has it.
+type EventWait struct {
+	Name  string
+	Since time.Time
+}
+
+// EventWaits returns the events that have tasks which are not settled, each name once, those that are waited
+// for longest first. It tells how things are between two calls of Advance.
+func (x *Execution) EventWaits() []EventWait {
+	var waits []EventWait
+	for _, open := range x.inbox.waits {
+		if len(open) > 0 {
+			waits = append(waits, open[0].EventWait)
+		}
+	}
+	slices.SortFunc(waits, func(a, b EventWait) int {
+		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Name, b.Name))
+	})
+	return waits
 }
 
 // WaitForEvent returns a task that takes the next external event of the declared name. Events
@@ -62,11 +91,11 @@ func (x *Execution) waitFor(name string) *future {
 	}
 	key := strings.ToLower(name)
 	if x.inbox.waits == nil {
-		x.inbox.waits = map[string][]*future{}
+		x.inbox.waits = map[string][]eventWait{}
 	}
-	x.inbox.waits[key] = append(x.inbox.waits[key], f)
+	x.inbox.waits[key] = append(x.inbox.waits[key], eventWait{EventWait{Name: name, Since: x.now}, f})
 	f.cancel = func() {
-		x.inbox.waits[key] = slices.DeleteFunc(x.inbox.waits[key], func(w *future) bool { return w == f })
+		x.inbox.waits[key] = slices.DeleteFunc(x.inbox.waits[key], func(w eventWait) bool { return w.future == f })
 	}
 	return f
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/durafleet/durafleet/history"
 	"github.com/durafleet/durafleet/orchestration"
 )
@@ -130,6 +132,32 @@ func TestWaitForEvent_SeveralNames_V04(t *testing.T) {
 			}
 		}
 		d.expect([]string{`0 Completed "[197 198 199]"`}, raised(order[2:], `1`+fmt.Sprint(order[2])))
+	}
+}
+
+// An execution tells the events that it waits for, each once and the oldest first.
+func TestEventWaits(t *testing.T) {
+	t.Parallel()
+	d := drive(t, jobOf(func(ctx *orchestration.Context) (string, error) {
+		late, early := orchestration.WaitForEventByName(ctx, "Late"), orchestration.WaitForEventByName(ctx, "early")
+		orchestration.WaitForEventByName(ctx, "LATE")
+		gone := orchestration.WaitForEventByName(ctx, "gone")
+		gone.Cancel()
+		if _, err := early.Await(); err != nil {
+			return "", err
+		}
+		orchestration.WaitForEventByName(ctx, "another")
+		_, err := late.Await()
+		return "", err
+	}), orchestration.Options{})
+	d.expect(nil, started("Job", `""`))
+	first := d.now
+	if diff := cmp.Diff([]orchestration.EventWait{{Name: "Late", Since: first}, {Name: "early", Since: first}}, d.x.EventWaits()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	d.expect(nil, raised("Early", "1"))
+	if diff := cmp.Diff([]orchestration.EventWait{{Name: "Late", Since: first}, {Name: "another", Since: d.now}}, d.x.EventWaits()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -86,6 +86,7 @@ func (d *driver) try(pause time.Duration, events ...history.Event) (orchestratio
 		return orchestration.Decision{}, fmt.Errorf("replay: %w", err)
 	}
 	replayed, replayErr := again.Advance(batch)
+	waits := again.EventWaits()
 	again.Close()
 	decision, err := d.x.Advance(batch)
 	if (err == nil) != (replayErr == nil) {
@@ -96,6 +97,9 @@ func (d *driver) try(pause time.Duration, events ...history.Event) (orchestratio
 	}
 	if diff := cmp.Diff(decision, replayed, sameDecision); diff != "" {
 		d.t.Fatalf("a replayed execution decides otherwise (-cached +replayed):\n%s", diff)
+	}
+	if diff := cmp.Diff(d.x.EventWaits(), waits); diff != "" {
+		d.t.Fatalf("a replayed execution waits for other events (-cached +replayed):\n%s", diff)
 	}
 	d.log = append(d.log, batch...)
 	for _, action := range decision.Actions {

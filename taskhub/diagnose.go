@@ -28,7 +28,7 @@ type Diagnosis struct {
 // Wait is something an instance waits for.
 type Wait struct {
 	Kind WaitKind
-	// Name is the name of the activity or orchestration, InstanceID the child's id, TaskID the number
+	// Name is the name of the activity, orchestration or event, InstanceID the child's id, TaskID the number
 	// of the call.
 	Name       string
 	InstanceID string
@@ -53,8 +53,8 @@ const (
 	WaitTimer = WaitKind(diagnosis.WaitTimer)
 	// WaitChild: the result of a sub-orchestration.
 	WaitChild = WaitKind(diagnosis.WaitChild)
-	// WaitEvent: it has asked for nothing, so it waits for an event or for nothing. For which event is
-	// not stored.
+	// WaitEvent: an external event. Without a Name, it has asked for nothing, so it waits for an event or for
+	// nothing: a worker of another kind did its last turn, and has not noted for which event.
 	WaitEvent = WaitKind(diagnosis.WaitEvent)
 	// WaitResume: it is suspended.
 	WaitResume = WaitKind(diagnosis.WaitResume)

@@ -253,8 +253,18 @@ func TestDiagnose_WhatItWaitsFor(t *testing.T) {
 		dxReach(t, w, "paused", history.Running)
 		check(t, w.Client.Suspend(w.Context(), "paused", "lunch"))
 		dxReach(t, w, "paused", history.Suspended)
+		if wait := dxWaits(t, dxDiagnose(t, w, "event"), taskhub.WaitEvent, `it waits for event "Go" since `); wait.Name != "Go" || wait.Since.IsZero() {
+			t.Errorf("wait %+v", wait)
+		}
+		paused := dxDiagnose(t, w, "paused")
+		if len(paused.Waits) != 2 || paused.Waits[1].Name != "Go" {
+			t.Errorf("waits %+v", paused.Waits)
+		}
+		paused.Waits = paused.Waits[:1]
+		dxWaits(t, paused, taskhub.WaitResume, "suspended since", "lunch")
+		// A turn of a worker that does not note it leaves the column as it is, and other times.
+		w.MergeRow(w.Hub.Store().Names.HistoryTable(), "event", wire.SentinelKey, map[string]any{"CheckpointCompletedTimestamp": time.Now().UTC()})
 		dxWaits(t, dxDiagnose(t, w, "event"), taskhub.WaitEvent, "an event, or for nothing")
-		dxWaits(t, dxDiagnose(t, w, "paused"), taskhub.WaitResume, "suspended since", "lunch")
 		if d := dxDiagnose(t, w, "mixed"); len(d.Waits) < 2 || !strings.Contains(d.Summary, "DxSlow") || !strings.Contains(d.Summary, " more)") {
 			t.Errorf("summary %q, waits %+v", d.Summary, d.Waits)
 		}

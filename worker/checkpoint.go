@@ -224,6 +224,7 @@ func (s *session) plan(p *pending, at stage) *plan {
 	if at.more {
 		c.history.ExecutionID = p.execution()
 	} else {
+		c.history.Waits = waitsOf(p.out)
 		s.layOut(c, p)
 		c.row = s.rowUpdate(p, at, now)
 	}
@@ -247,6 +248,18 @@ func (s *session) plan(p *pending, at stage) *plan {
 		}
 	}
 	return c
+}
+
+// waitsOf returns the external events that an instance waits for at the end of a turn.
+func waitsOf(out *turn.Outcome) []wire.EventWait {
+	if out.Completed != nil || out.Execution == nil {
+		return nil
+	}
+	var waits []wire.EventWait
+	for _, wait := range out.Execution.EventWaits() {
+		waits = append(waits, wire.EventWait(wait))
+	}
+	return waits
 }
 
 // formerOf returns the executions that a checkpoint leaves behind and that a status row may name: the

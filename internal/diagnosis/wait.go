@@ -3,6 +3,7 @@ package diagnosis
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/durafleet/durafleet/history"
@@ -31,6 +32,7 @@ func (x *examination) judgeWaits() {
 	}
 	x.report(missing)
 	x.unknown(orchestrationName, state.Started().Name, x.Queue)
+	x.waitEvents()
 	if len(x.Waits) == 0 {
 		x.Waits = append(x.Waits, x.idleWait())
 	}
@@ -63,6 +65,25 @@ func suspension(state *history.State) Wait {
 		}
 	}
 	return wait
+}
+
+// waitEvents says which external events an instance waits for, as far as the worker that did its last turn has
+// noted them.
+func (x *examination) waitEvents() {
+	if x.Sentinel == nil || !same(x.Sentinel.ExecutionID, x.History.ExecutionID) || x.Sentinel.ETag != x.History.ETag {
+		return
+	}
+	for _, wait := range x.Sentinel.Waits {
+		text := fmt.Sprintf("it waits for event %q since %s", wait.Name, when(wait.Since))
+		at, message := x.seen(x.Queue, func(m *Message) bool {
+			raised, ok := m.Content.Event.(*history.EventRaised)
+			return ok && x.forUs(m) && strings.EqualFold(raised.Name, wait.Name)
+		})
+		if message != nil {
+			text += ": it is in queue " + x.Queue + place(at, message, x.Hub.Now)
+		}
+		x.Waits = append(x.Waits, Wait{Kind: WaitEvent, Name: wait.Name, Since: wait.Since, Text: text})
+	}
 }
 
 // idleWait is what an instance waits for that has asked for nothing.

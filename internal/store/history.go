@@ -159,6 +159,8 @@ type Commit struct {
 	// Cost is how many storage requests the instance has taken and will have taken when the checkpoint
 	// is carried out, apart from those of CommitHistory, which notes the sum.
 	Cost int64
+	// Waits are the external events that the code waits for at the end of the checkpoint.
+	Waits []wire.EventWait
 	// Now is the time noted on the sentinel.
 	Now time.Time
 }
@@ -241,7 +243,7 @@ func (h *Hub) commitBatch(
 func sentinelRow(c Commit, last bool) storage.Row {
 	columns := wire.EncodeSentinel(wire.Sentinel{
 		ExecutionID: c.ExecutionID, Complete: last, CompletedAt: c.Now,
-		Processed: c.Processed, Replaced: c.Replaced, Started: c.Started, Cost: c.Cost,
+		Processed: c.Processed, Replaced: c.Replaced, Started: c.Started, Cost: c.Cost, Waits: c.Waits,
 	})
 	return storage.Row{PartitionKey: wire.EscapeKey(c.InstanceID), RowKey: wire.SentinelKey, Values: columns}
 }

@@ -12,5 +12,5 @@
 //
 // Reading accepts everything .NET accepts, what 1.x versions wrote, and the optional DataContract
 // form. What is our own, and invisible to .NET, begins with "Durafleet": a member of messages, the columns
-// Processed, Replaced, Started and Cost of the sentinel row, and the column Poison of the status row.
+// Processed, Replaced, Started, Cost and Waits of the sentinel row, and the column Poison of the status row.
 package wire

@@ -186,14 +186,15 @@ func FuzzParseBlobURL(f *testing.F) {
 }
 
 func FuzzDecodeSentinel(f *testing.F) {
-	f.Add("e", true, int64(0), "")
-	f.Add("e", false, int64(1), "eh8MUmweTw6bey1qjJ4fMA")
-	f.Add("", true, int64(-1), "eh8MUmweTw6bey1qjJ4fMB")
-	f.Fuzz(func(t *testing.T, execution string, complete bool, seconds int64, processed string) {
+	f.Add("e", true, int64(0), "", "")
+	f.Add("e", false, int64(1), "eh8MUmweTw6bey1qjJ4fMA", "")
+	f.Add("", true, int64(-1), "eh8MUmweTw6bey1qjJ4fMB", "")
+	f.Add("e", true, int64(0), "", `{"at":"1970-01-01T00:00:00Z","for":[{"name":"<go>","since":"2026-01-02T03:04:05+01:00"}]}`)
+	f.Fuzz(func(t *testing.T, execution string, complete bool, seconds int64, processed, waits string) {
 		s, err := wire.DecodeSentinel(wire.Columns{
 			"ExecutionId": execution, "IsCheckpointComplete": complete,
 			"CheckpointCompletedTimestamp": time.Unix(seconds, 0), "DurafleetProcessed": processed,
-			"DurafleetCost": int32(seconds),
+			"DurafleetCost": int32(seconds), "DurafleetWaits": waits,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -237,7 +238,7 @@ func FuzzDecodeRows(f *testing.F) {
 	f.Add(6, "IsDraining", "[", int64(0))
 	f.Add(0, "DurafleetPoison", `{"ids":["a"],"reason":"r","moved":"2026-01-02T03:04:05Z"}`, int64(0))
 	columns := append(wire.InstanceColumns(true), "CurrentOwner", "NextOwner", "OwnedSince", "LastRenewal", "ExpiresAt", "IsDraining",
-		"IsCheckpointComplete", "CheckpointCompletedTimestamp", "DurafleetProcessed", "DurafleetReplaced", "DurafleetCost", "EventType", "EventId", "_Timestamp", "IsPlayed")
+		"IsCheckpointComplete", "CheckpointCompletedTimestamp", "DurafleetProcessed", "DurafleetReplaced", "DurafleetCost", "DurafleetWaits", "EventType", "EventId", "_Timestamp", "IsPlayed")
 	f.Fuzz(func(t *testing.T, kind int, column, text string, number int64) {
 		kind &= 0xFF
 		c := wire.Columns{}

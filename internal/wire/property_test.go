@@ -68,6 +68,9 @@ func TestSentinelRoundTrip(t *testing.T) {
 		}
 		if want.Complete {
 			want.CompletedAt = anyTime().Draw(t, "completed")
+			for range rapid.IntRange(0, 3).Draw(t, "waits") {
+				want.Waits = append(want.Waits, wire.EventWait{Name: rapid.StringN(0, 20, 40).Draw(t, "event"), Since: anyTime().Draw(t, "since")})
+			}
 		}
 		if rapid.Bool().Draw(t, "dated") {
 			want.Started = anyTime().Draw(t, "started")

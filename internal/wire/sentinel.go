@@ -20,6 +20,7 @@ const (
 	replacedColumn = "DurafleetReplaced"
 	startedColumn  = "DurafleetStarted"
 	costColumn     = "DurafleetCost"
+	waitsColumn    = "DurafleetWaits"
 	separator      = "\n"
 	// processedWidth is the length of 16 bytes in unpadded Base64.
 	processedWidth = 22
@@ -45,6 +46,10 @@ type Sentinel struct {
 	// Cost is how many storage requests the instance has taken, as far as its workers were ours; 0 if
 	// that is not known. .NET neither reads nor keeps it up.
 	Cost int64
+	// Waits are the external events that the orchestration waited for at the end of the checkpoint, nil if
+	// there are none or that is not known. They are stored only with Complete, and hold for as long as
+	// CompletedAt stays: .NET neither reads nor keeps them up.
+	Waits []EventWait
 }
 
 // EncodeSentinel returns the columns of a sentinel row. The private lists are written even when
@@ -55,6 +60,7 @@ func EncodeSentinel(s Sentinel) Columns {
 		"IsCheckpointComplete": s.Complete,
 		processedColumn:        encodeProcessed(s.Processed),
 		replacedColumn:         strings.Join(s.Replaced[max(0, len(s.Replaced)-MaxReplaced):], separator),
+		waitsColumn:            "",
 	}
 	if !s.Started.IsZero() {
 		c[startedColumn] = TableTime(s.Started)
@@ -64,6 +70,7 @@ func EncodeSentinel(s Sentinel) Columns {
 	}
 	if s.Complete {
 		c["CheckpointCompletedTimestamp"] = TableTime(s.CompletedAt)
+		c[waitsColumn] = encodeWaits(s.Waits, TableTime(s.CompletedAt))
 	}
 	return c
 }
@@ -88,6 +95,9 @@ func DecodeSentinel(c Columns) (Sentinel, error) {
 	s.Processed = decodeProcessed(text)
 	if text, _ := c[replacedColumn].(string); text != "" {
 		s.Replaced = strings.Split(text, separator)
+	}
+	if text, _ := c[waitsColumn].(string); s.Complete {
+		s.Waits = decodeWaits(text, s.CompletedAt)
 	}
 	return s, nil
 }

@@ -3,9 +3,11 @@ package wire_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -16,17 +18,18 @@ import (
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	c := wire.EncodeSentinel(wire.Sentinel{ExecutionID: "e", CompletedAt: created})
-	want := wire.Columns{"ExecutionId": "e", "IsCheckpointComplete": false, "DurafleetProcessed": "", "DurafleetReplaced": ""}
+	want := wire.Columns{"ExecutionId": "e", "IsCheckpointComplete": false, "DurafleetProcessed": "", "DurafleetReplaced": "", "DurafleetWaits": ""}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("incomplete checkpoint (-want +got):\n%s", diff)
 	}
 	c = wire.EncodeSentinel(wire.Sentinel{
 		ExecutionID: "e", Complete: true, CompletedAt: created, Processed: []string{activityID, "junk"},
-		Replaced: []string{"a", "b"}, Cost: 12,
+		Replaced: []string{"a", "b"}, Cost: 12, Waits: []wire.EventWait{{Name: "Go", Since: created}},
 	})
 	want = wire.Columns{
 		"ExecutionId": "e", "IsCheckpointComplete": true, "CheckpointCompletedTimestamp": created,
 		"DurafleetProcessed": "eh8MUmweTw6bey1qjJ4fMA", "DurafleetReplaced": "a\nb", "DurafleetCost": int32(12),
+		"DurafleetWaits": `{"at":"` + created.Format(time.RFC3339Nano) + `","for":[{"name":"Go","since":"` + created.Format(time.RFC3339Nano) + `"}]}`,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("complete checkpoint (-want +got):\n%s", diff)
@@ -91,6 +94,41 @@ func TestSentinel_Cost(t *testing.T) {
 		s, err := wire.DecodeSentinel(wire.Columns{"ExecutionId": "e", "DurafleetCost": bad})
 		if err != nil || s.Cost != 0 || s.ExecutionID != "e" {
 			t.Errorf("%v: got %v, error %v", bad, s, err)
+		}
+	}
+}
+
+// The events that an instance waits for stay within bounds, and count for the checkpoint they belong to only.
+func TestSentinel_Waits(t *testing.T) {
+	t.Parallel()
+	var waits []wire.EventWait
+	for i := range wire.MaxWaits + 1 {
+		waits = append(waits, wire.EventWait{Name: fmt.Sprint("e", i), Since: created})
+	}
+	sentinel := wire.Sentinel{ExecutionID: "e", Complete: true, CompletedAt: created, Waits: waits}
+	c := wire.EncodeSentinel(sentinel)
+	s, err := wire.DecodeSentinel(c)
+	if text, _ := c["DurafleetWaits"].(string); err != nil || len(text) > 1024 || len(s.Waits) < 15 || cmp.Diff(waits[:len(s.Waits)], s.Waits) != "" {
+		t.Errorf("%q is read as %+v, error %v", text, s.Waits, err)
+	}
+	sentinel.Waits = []wire.EventWait{{Name: strings.Repeat("x", 1000), Since: created}}
+	if text := wire.EncodeSentinel(sentinel)["DurafleetWaits"]; text != "" {
+		t.Errorf("a long name is stored: %q", text)
+	}
+	later := maps.Clone(c)
+	later["CheckpointCompletedTimestamp"] = created.Add(time.Second)
+	open := maps.Clone(c)
+	open["IsCheckpointComplete"] = false
+	for _, bad := range []wire.Columns{later, open} {
+		if s, err := wire.DecodeSentinel(bad); err != nil || s.Waits != nil {
+			t.Errorf("%v: got %v, error %v", bad, s, err)
+		}
+	}
+	for _, value := range []any{"", "{", "[]", int32(3), nil, strings.Repeat(" ", 2000)} {
+		bad := maps.Clone(c)
+		bad["DurafleetWaits"] = value
+		if s, err := wire.DecodeSentinel(bad); err != nil || s.Waits != nil || s.ExecutionID != "e" {
+			t.Errorf("%v: got %v, error %v", value, s, err)
 		}
 	}
 }
