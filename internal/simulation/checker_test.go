@@ -35,6 +35,9 @@ type checker struct {
 	// leases is what each process may think about each partition, claims what is true.
 	leases map[leaseKey]*belief
 	claims map[string]claim
+	// reserved are the workers that are to get a partition next, reservations how many times there was a new one.
+	reserved     map[string]string
+	reservations int
 }
 
 // record is what the history table says about an instance.
@@ -84,7 +87,7 @@ type belief struct {
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, records: map[string]*record{}, requested: map[string]bool{}, messages: map[string]*tracked{},
-		live: map[string]bool{}, starts: map[string][]string{}, detached: map[string]map[string]bool{}, leases: map[leaseKey]*belief{}, claims: map[string]claim{},
+		live: map[string]bool{}, starts: map[string][]string{}, detached: map[string]map[string]bool{}, leases: map[leaseKey]*belief{}, claims: map[string]claim{}, reserved: map[string]string{},
 	}
 }
 

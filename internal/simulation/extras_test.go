@@ -19,6 +19,8 @@ type extras struct {
 	rivals bool
 	// wide programs have fan-outs whose records take several transactions.
 	wide bool
+	// branches are in programs.
+	branches bool
 	// deadly are activities of which workers die.
 	deadly bool
 }
@@ -31,6 +33,7 @@ func chooseExtras(seed uint64) extras {
 		e.buffer = 1 + dice.IntN(4)
 	}
 	e.rivals, e.deadly, e.wide = dice.IntN(4) == 0, dice.IntN(6) == 0, dice.IntN(6) == 0
+	e.branches = e.wide || dice.IntN(4) == 0
 	return e
 }
 
@@ -39,6 +42,9 @@ func (e extras) kinds() []opKind {
 	var kinds []opKind
 	if e.rivals {
 		kinds = append(kinds, opRival, opRival)
+	}
+	if e.branches {
+		kinds = append(kinds, opSplit, opSplit)
 	}
 	if e.deadly {
 		kinds = append(kinds, opDeadly)

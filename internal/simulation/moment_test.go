@@ -95,6 +95,11 @@ func (c *checker) own(queue string, values map[string]any) string {
 	owner, _ := values["CurrentOwner"].(string)
 	until, _ := values["ExpiresAt"].(time.Time)
 	c.claims[queue] = claim{owner, until}
+	next, _ := values["NextOwner"].(string)
+	if next != "" && next != c.reserved[queue] {
+		c.reservations++
+	}
+	c.reserved[queue] = next
 	if owner != "" && before.owner != "" && owner != before.owner && time.Now().Before(before.until) {
 		return fmt.Sprintf("its owner becomes %s although the lease of %s lasts until %s", owner, before.owner, clock(before.until))
 	}

@@ -24,6 +24,7 @@ const (
 	opRetry   opKind = "retry"   // an activity that fails N times before it succeeds
 	opFail    opKind = "fail"    // an activity that fails; the failure is noted
 	opFan     opKind = "fan"     // N activities at once, the last of which takes ten times as long if Slow
+	opSplit   opKind = "split"   // N branches of two activities each
 	opLocals  opKind = "locals"  // N local activities in sequence
 	opBeside  opKind = "beside"  // an activity, and N events of the name Key meanwhile
 	opForget  opKind = "forget"  // an activity that nobody waits for
@@ -186,6 +187,8 @@ func (p *player) play(o op) error {
 		return err
 	case opFan:
 		return p.fan(o)
+	case opSplit:
+		return p.split(o)
 	case opLocals:
 		return p.locals(o)
 	case opBeside:
@@ -243,6 +246,29 @@ func (p *player) fan(o op) error {
 	}
 	texts, err := orchestration.All(tasks...).Await()
 	p.answers += o.N
+	p.log("%s", strings.Join(texts, ","))
+	return err
+}
+
+func (p *player) split(o op) error {
+	before := p.answers
+	branches := make([]orchestration.Task[string], o.N)
+	for i := range branches {
+		branches[i] = orchestration.Go(p.ctx, func(*orchestration.Context) (string, error) {
+			text := ""
+			for k := range 2 {
+				t := task{Key: fmt.Sprintf("%s.%d.%d", o.Key, i, k), For: o.For, Rests: before + k}
+				done, err := orchestration.CallActivity(p.ctx, perform, t).Await()
+				if err != nil {
+					return "", err
+				}
+				text += done
+			}
+			return text, nil
+		})
+	}
+	texts, err := orchestration.All(branches...).Await()
+	p.answers += 2 * o.N
 	p.log("%s", strings.Join(texts, ","))
 	return err
 }
@@ -374,6 +400,12 @@ func (e *expectation) add(o op) {
 		e.note("%s true", o.Key)
 	case opUncatch, opPanic:
 		e.failed = true
+	case opSplit:
+		var texts []string
+		for i := range o.N {
+			texts = append(texts, fmt.Sprintf("%s.%d.0%s.%d.1", o.Key, i, o.Key, i))
+		}
+		e.note("%s", strings.Join(texts, ","))
 	case opFan, opLocals:
 		var texts []string
 		for i := range o.N {
@@ -477,6 +509,11 @@ func (g *generator) op(depth int) op {
 		}
 		if g.wide && depth == 0 && g.dice.IntN(4) == 0 {
 			o.N, o.For = 50+g.dice.IntN(70), 0
+		}
+	case opSplit:
+		o.N, o.For = 2+g.dice.IntN(3), g.pause(10*time.Second)
+		if g.wide && depth == 0 {
+			o.N, o.For = 50+g.dice.IntN(30), 0
 		}
 	case opLocals:
 		o.N, o.For, o.Local = 2+g.dice.IntN(5), g.pause(2*time.Second), true

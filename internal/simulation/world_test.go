@@ -35,6 +35,8 @@ const (
 	takeOverTime = 3 * time.Minute
 	// balanceTime is how long workers may take to share the partitions evenly.
 	balanceTime = 2 * time.Minute
+	// idleTime is how long they are watched then.
+	idleTime = time.Minute
 )
 
 // world is one simulated fleet.
@@ -409,7 +411,19 @@ func (w *world) conclude() {
 	if problem := w.check.balanced(); problem != "" {
 		w.fail("%s", problem)
 	}
+	if len(w.rates) == 0 && w.cut == nil {
+		w.idle()
+	}
 	w.check.final()
+}
+
+// idle looks whether partitions that are shared evenly stay where they are.
+func (w *world) idle() {
+	begin, before := time.Now(), w.check.reservations
+	w.sched.run(func() bool { return w.failed() || time.Since(begin) > idleTime })
+	if n := w.check.reservations - before; n > 0 {
+		w.fail("partitions were asked for %d times although they are shared evenly", n)
+	}
 }
 
 // end stops all processes. What is left of them ends by itself, with requests that fail.
