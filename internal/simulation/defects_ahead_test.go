@@ -136,5 +136,20 @@ func aheadDefects() []defect {
 	}
 `,
 		},
+		{
+			"guard-not-given-back", "the guard is kept when the session gives up", "worker/session.go",
+			`	if s.guard != nil && !slices.Contains(messages, s.guard) {
+		messages = append(messages, s.guard)
+	}
+	s.forget()`,
+			`	s.forget()`,
+		},
+		{
+			"answer-while-leaving-lost", "the answer of an activity that ends while it becomes a work item is lost", "worker/ahead.go",
+			`	if answer != nil {
+		w.items`,
+			`	if answer != nil && f.cancel == nil {
+		w.items`,
+		},
 	}
 }

@@ -82,5 +82,22 @@ func fleetDefects() []defect {
 			`	_ = h.Account.Tables.Delete(ctx, h.Names.InstancesTable(), wire.EscapeKey(instanceID), "", storage.AnyETag)
 	if err := h.purgeHistory(ctx, instanceID); err != nil {`,
 		},
+		{
+			"foreign-owner-ignored", "a row that names another owner does not end the reading", "partition/pass.go",
+			`			t.lose("its row names the owner " + lease.CurrentOwner)
+`,
+			`			t.settle(lease.ExpiresAt)
+`,
+		},
+		{
+			"reservation-ignored", "what is reserved for another worker is claimed", "partition/decide.go",
+			`free := lease.CurrentOwner == "" && (lease.NextOwner == "" || lease.NextOwner == v.Worker)`,
+			`free := lease.CurrentOwner == ""`,
+		},
+		{
+			"steals-for-nothing", "partitions are asked for although that balances nothing", "partition/balance.go",
+			`(need == 0 && excess < 2)`,
+			`(need == 0 && excess < 1)`,
+		},
 	}
 }

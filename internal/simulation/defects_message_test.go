@@ -57,5 +57,62 @@ func messageDefects() []defect {
 	committed, err := s.r.w.hub.CommitHistory(ctx, c.history)
 `,
 		},
+		{
+			"slot-leaked", "a slot for an activity is lost with each poll that brings less than it asked for", "worker/items.go",
+			`	for range free - len(received) {`,
+			`	for range free - len(received) - 1 {`,
+		},
+		{
+			"slot-leaked-by-redelivery", "a slot is lost when a work item comes again", "worker/items.go",
+			`	h := i.w.keeper.take(message, sent)
+	if h == nil {
+		i.slots.release()
+		return`,
+			`	h := i.w.keeper.take(message, sent)
+	if h == nil {
+		return`,
+		},
+		{
+			"lane-forgotten", "who waits for several slots gets only the first", "worker/lanes.go",
+			`	if len(next.queue) > 0 {
+		l.waiting = append(l.waiting, next)
+	}
+`,
+			``,
+		},
+		{
+			"delayed-start-early", "a start begins when its message comes, due or not", "worker/reader.go",
+			`			return *e.ScheduledStart
+`,
+			`			return time.Time{}
+`,
+		},
+		{
+			"marked-receipt-dropped", "the receipt of a message in which an attempt was noted is not kept", "worker/lone.go",
+			`			h.replaceReceipt(renewed.PopReceipt, sent)
+`,
+			`			_, _ = renewed, sent
+`,
+		},
+		{
+			"buffer-leaked", "messages that were deleted count as held", "worker/reader.go",
+			`	r.w.uncount(h)
+	if !needsMemory`,
+			`	if !needsMemory`,
+		},
+		{
+			"outage-delays-grow", "what storage fails for is put back for longer each time", "worker/delay.go",
+			`		return min(delay, w.opts.Visibility)
+`,
+			`		return delay
+`,
+		},
+		{
+			"purged-payload-waited-for", "a message whose payload was purged circulates for ever", "worker/poison.go",
+			`	return errors.Is(err, storage.ErrNotFound) && sentinel == nil
+`,
+			`	return false
+`,
+		},
 	}
 }

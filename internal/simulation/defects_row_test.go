@@ -41,5 +41,26 @@ func rowDefects() []defect {
 `,
 			``,
 		},
+		{
+			"custom-status-unsaid", "a change of the custom status alone is not written", "worker/row.go",
+			`said := sameText(p.before.customStatus, out.CustomStatus) && p.suspension`,
+			`said := p.suspension`,
+		},
+		{
+			"suspension-with-answers-unsaid", "a suspend that comes together with answers is not shown", "worker/pending.go",
+			`store.LastSuspension(slices.Concat(out.Settled, out.New))`,
+			`store.LastSuspension(out.New)`,
+		},
+		{
+			"repeated-drop-ignored", "a turn beside a redelivered message does not write the whole row", "worker/row.go",
+			`repeated := maxDeliveries(p.in.done) > 1`,
+			`repeated := maxDeliveries(p.in.done) > 2`,
+		},
+		{
+			"payloads-forgotten", "a session forgets the payloads of the turns before", "worker/checkpoint.go",
+			`		payloads.Blobs = append(s.stored.Blobs, payloads.Blobs...)
+`,
+			``,
+		},
 	}
 }

@@ -33,7 +33,7 @@ type defect struct {
 
 // defects returns all defects that are planted.
 func defects() []defect {
-	return slices.Concat(turnDefects(), aheadDefects(), rowDefects(), messageDefects(), fleetDefects())
+	return slices.Concat(turnDefects(), aheadDefects(), rowDefects(), messageDefects(), fleetDefects(), clientDefects(), judgeDefects(), codeDefects(), poisonDefects())
 }
 
 // harsher are the faults under which rare coincidences become common enough for some seeds to show
@@ -52,6 +52,12 @@ var harsher = map[string]string{
 	"handed-not-put-back":        "stolen-lease=0.02,slow=0.05",
 	"drain-skipped":              "restart=0.01,slow=0.05",
 	"dropped-by-cache":           "twin=1,freeze=0.01,stolen-lease=0.01",
+
+	"terminated-start-begins":   "none",
+	"payloads-forgotten":        "none",
+	"steals-for-nothing":        "none",
+	"slot-leaked-by-redelivery": "redelivery=0.05",
+	"repeated-drop-ignored":     "crash-after=0.01,redelivery=0.02",
 }
 
 // plant returns the file with the defect.
