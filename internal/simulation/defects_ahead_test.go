@@ -141,8 +141,8 @@ func aheadDefects() []defect {
 			`	if s.guard != nil && !slices.Contains(messages, s.guard) {
 		messages = append(messages, s.guard)
 	}
-	s.forget()`,
-			`	s.forget()`,
+	if`,
+			`	if`,
 		},
 		{
 			"answer-while-leaving-lost", "the answer of an activity that ends while it becomes a work item is lost", "worker/ahead.go",
