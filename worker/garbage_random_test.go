@@ -133,11 +133,7 @@ func garbageLives(t *testing.T, v *vandal) (good string) {
 		return next(ctx)
 	}
 	first := w.StartHooked(listen, &worker.Options{Logger: quietOptions().Logger, NoInline: r.IntN(2) == 0}, garbageBindings()...)
-	for i := 0; good == ""; i++ {
-		if id := fmt.Sprint("good-", i); w.Hub.PartitionOf(id) == w.Hub.PartitionOf("bad") {
-			good = id
-		}
-	}
+	good = besideBad(w)
 	input := "x"
 	if r.IntN(2) == 0 {
 		input = incompressible(50_000)

@@ -177,7 +177,8 @@ func (l *Lease) renew(ctx context.Context, timeout time.Duration) (time.Time, er
 	return sent.Add(l.opts.LeaseDuration - l.opts.Margin), nil
 }
 
-// readInfo reads the info blob; one that does not exist is empty.
+// readInfo reads the info blob. One that does not exist is empty, and so is one that holds garbage:
+// the lease itself tells who may work, and the blob is written anew once it is held.
 func (l *Lease) readInfo(ctx context.Context) (wire.AppLeaseInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.RequestTimeout)
 	defer cancel()
@@ -185,10 +186,15 @@ func (l *Lease) readInfo(ctx context.Context) (wire.AppLeaseInfo, error) {
 	if errors.Is(err, storage.ErrNotFound) {
 		return wire.AppLeaseInfo{}, nil
 	}
-	if err != nil {
-		return wire.AppLeaseInfo{}, err
+	var info wire.AppLeaseInfo
+	if err == nil {
+		info, err = wire.DecodeAppLeaseInfo(string(data))
 	}
-	return wire.DecodeAppLeaseInfo(string(data))
+	if errors.Is(err, storage.ErrTooLarge) || errors.Is(err, wire.ErrMalformed) {
+		l.opts.Logger.Warn("the app lease does not say who holds it", "lease", l.id, "error", err)
+		return wire.AppLeaseInfo{}, nil
+	}
+	return info, err
 }
 
 func (l *Lease) writeInfo(ctx context.Context, info wire.AppLeaseInfo) error {
