@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/durafleet/durafleet/history"
+	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/internal/storage"
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/wire"
@@ -347,8 +348,31 @@ func (c *checker) purgeAll(client *taskhub.Client, rows []storage.Row) {
 		c.w.sched.run(func() bool { return c.w.failed() || time.Since(begin) > stallAftermath })
 		left = c.left(marked)
 	}
+	if left != "" && slices.ContainsFunc(c.w.workers, func(p *process) bool { return p.dead.Load() }) {
+		c.doctor(client) // who has sent it may have died since
+		left = c.left(marked)
+	}
 	if left != "" {
 		c.w.fail("after all was purged, %s", left)
+	}
+}
+
+// doctor lets everything stand for some hours and repairs the hub then.
+func (c *checker) doctor(client *taskhub.Client) {
+	for _, p := range c.w.liveWorkers() {
+		p.kill()
+	}
+	run.Sleep(c.w.background, 3*time.Hour)
+	found, err := client.Doctor(c.w.background, nil)
+	if err != nil {
+		c.w.fail("doctor: %v", err)
+		return
+	}
+	for i := range found.Findings {
+		if found.Findings[i].Fixable {
+			_, err := client.Fix(c.w.background, &found.Findings[i])
+			c.w.note("doctor: %s: %v", found.Findings[i].Text, err)
+		}
 	}
 }
 
