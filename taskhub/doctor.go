@@ -95,11 +95,11 @@ func (c *Client) doctor(ctx context.Context, limit int) (*HubDiagnosis, error) {
 		}
 		found = append(found, some...)
 	}
-	// What is unknown to workers, and moved aside, is told once for the hub.
+	// What is unknown to workers, was moved aside, or kills workers, is told once for the hub.
 	hub.PoisonSettled = all && !slices.ContainsFunc(found, func(f Finding) bool { return f.Code == CodePoison && f.Problem() })
 	d.Findings = findingsOf(hub.Findings())
 	for _, f := range found {
-		if f.Code != CodePoison && f.Code != CodeNameUnknown {
+		if f.Code != CodePoison && f.Code != CodeNameUnknown && f.Code != CodeWorkersDie {
 			d.Findings = append(d.Findings, f)
 		}
 	}

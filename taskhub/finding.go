@@ -51,6 +51,11 @@ const (
 	CodePoison = Code(diagnosis.Poison)
 	// CodeDeadReport: reports of workers that died long ago are left. They are removed by a fix.
 	CodeDeadReport = Code(diagnosis.DeadReport)
+	// CodeWorkersDie: workers stopped without a word of late, and of what, as far as that is known. One or two are a note.
+	CodeWorkersDie = Code(diagnosis.WorkersDie)
+	// CodeOtherApplication: workers work on nothing because another application processes the hub. That is a note as long
+	// as all partitions have an owner.
+	CodeOtherApplication = Code(diagnosis.OtherApplication)
 	// CodeUnreadable: a row cannot be read.
 	CodeUnreadable = Code(diagnosis.Unreadable)
 )

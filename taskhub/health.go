@@ -125,6 +125,11 @@ func (h *Hub) facts(ctx context.Context) (*diagnosis.Hub, error) {
 	if facts.Reports, err = h.store.Reports(ctx); err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(facts.Reports, func(r store.Report) bool { return r.Standby }) {
+		if facts.Application, err = h.store.Application(ctx); err != nil {
+			return nil, err
+		}
+	}
 	ids, err := h.store.PoisonIDs(ctx)
 	facts.Poison = len(ids)
 	return facts, err
@@ -239,6 +244,12 @@ func workerHealthOf(r *store.Report) WorkerHealth {
 	health := WorkerHealth{
 		WorkerID: r.WorkerID, At: r.At, Started: r.Started, Stalls: r.Stalls, Activities: r.Activities, Buffered: r.Buffered,
 		Doorbell: r.Doorbell, Rings: r.Rings, Cost: costOf(r.Cost, r.At),
+	}
+	health.Application, health.Standby = r.Application, r.Standby
+	for _, a := range r.Attempts {
+		health.Attempts = append(health.Attempts, Attempt{
+			Kind: NameKind(a.Kind), Name: a.Name, InstanceID: a.InstanceID, Number: a.Number, Since: a.Since,
+		})
 	}
 	for _, p := range r.Partitions {
 		health.Partitions = append(health.Partitions, OwnedPartition(p))

@@ -21,6 +21,12 @@ type WorkerHealth struct {
 	Held []HeldInstance
 	// Running are the activities that run, the longest running first.
 	Running []RunningActivity
+	// Attempts are under way at messages that may be what makes workers crash.
+	Attempts []Attempt
+	// Application is the name of the worker's application. Standby says that another application processes the hub, so
+	// that the worker owns no partitions.
+	Application string
+	Standby     bool
 	// Activities is how many activities run, Buffered how many control messages are held.
 	Activities int
 	Buffered   int
@@ -83,6 +89,16 @@ type HeldInstance struct {
 	// Since and LastTried are when this was first and last found.
 	Since     time.Time
 	LastTried time.Time
+}
+
+// Attempt is an attempt at a message that may be what makes workers crash: a work item of an activity, or a turn of an
+// orchestration. All attempts before it, from the first on, ended with the death of a worker.
+type Attempt struct {
+	Kind       NameKind
+	Name       string
+	InstanceID string
+	Number     int
+	Since      time.Time
 }
 
 // RunningActivity is an activity that a worker runs.

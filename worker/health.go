@@ -39,6 +39,10 @@ func (w *Worker) Health() taskhub.WorkerHealth {
 		health.Started = at.wall(*began)
 	}
 	health.Activities = len(health.Running)
+	health.Attempts = w.attempts.told(at)
+	if lease := w.lease.Load(); lease != nil {
+		health.Application, health.Standby = w.opts.AppName, !lease.Held()
+	}
 	if manager := w.manager.Load(); manager != nil {
 		health.Stalls = manager.Stalls()
 		health.Partitions = w.ownedPartitions(manager.Owned(), at)

@@ -165,6 +165,9 @@ func (i *items) handle(ctx, intake context.Context, h *held, place *seat) {
 			h.putBack(ctx, i.w.delayAfter(err, h.DequeueCount))
 			return
 		}
+		defer i.w.attempt(ctx, taskhub.Attempt{
+			Kind: taskhub.ActivityName, Name: scheduled.Name, InstanceID: h.Content.Target.InstanceID, Number: h.crashes() + 1,
+		})()
 	}
 	i.perform(ctx, h, scheduled, binding)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/durafleet/durafleet/internal/store"
 	"github.com/durafleet/durafleet/internal/wire"
+	"github.com/durafleet/durafleet/taskhub"
 )
 
 // A message that makes workers die cannot be told from one that was put back often, by the number of
@@ -158,7 +159,11 @@ func (s *session) goAlone(ctx context.Context, in *sorted) (done func(), err err
 	if !s.seat.take(ctx, s.r.intake) {
 		return done, errStopping
 	}
-	return done, h.mark(ctx)
+	if err := h.mark(ctx); err != nil {
+		return done, err
+	}
+	over := s.r.w.attempt(ctx, taskhub.Attempt{Kind: taskhub.OrchestrationName, Name: name, InstanceID: s.id, Number: h.crashes() + 1})
+	return func() { over(); s.r.w.alone.release() }, nil
 }
 
 // goAlone waits until no other item that may be fatal runs here. Its slot is given up meanwhile: the

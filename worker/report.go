@@ -55,6 +55,12 @@ func reportOf(h taskhub.WorkerHealth) store.Report {
 	for _, r := range h.Cost.Requests {
 		report.Cost.Requests = append(report.Cost.Requests, store.ReportRequests(r))
 	}
+	report.Application, report.Standby = h.Application, h.Standby
+	for _, a := range h.Attempts {
+		report.Attempts = append(report.Attempts, store.ReportAttempt{
+			Kind: string(a.Kind), Name: a.Name, InstanceID: a.InstanceID, Number: a.Number, Since: a.Since,
+		})
+	}
 	for _, p := range h.Partitions {
 		p.LeaseAge = p.LeaseAge.Truncate(time.Millisecond)
 		report.Partitions = append(report.Partitions, store.ReportPartition(p))

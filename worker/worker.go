@@ -42,6 +42,7 @@ type Worker struct {
 	// alone and aloneItems let one message at a time be worked on that may make workers crash.
 	alone, aloneItems slots
 
+	attempts      attempts
 	silences      silences
 	unknown       unknownNames
 	heldInstances heldBack
@@ -49,6 +50,7 @@ type Worker struct {
 	bells         doorbells
 	metrics       *telemetry.Worker
 	manager       atomic.Pointer[partition.Manager]
+	lease         atomic.Pointer[applease.Lease]
 	started       atomic.Bool
 	began         atomic.Pointer[time.Time]
 }
@@ -174,6 +176,7 @@ func (w *Worker) runPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.lease.Store(lease)
 	return lease.Run(ctx, w.serveAll)
 }
 

@@ -17,7 +17,10 @@ const (
 	ClockOff       Code = "clock-off"
 	Poison         Code = "poison"
 	DeadReport     Code = "dead-report"
-	Unreadable     Code = "unreadable"
+	WorkersDie     Code = "workers-die"
+	// OtherApplication is a kind of its own, since what it says may be meant so.
+	OtherApplication Code = "other-application"
+	Unreadable       Code = "unreadable"
 )
 
 // The kinds of findings about an instance.

@@ -36,6 +36,8 @@ type Hub struct {
 	Unreadable []error
 	// Partitions is how many partitions whoever looks counts with, 0 if that is not known.
 	Partitions int
+	// Application is the lease id of the application that processes the hub, "" if nobody asked.
+	Application string
 	// ControlQueues are the control queues that exist; nil if nobody looked.
 	ControlQueues []string
 	Reports       []store.Report
@@ -121,6 +123,8 @@ func (h *Hub) Findings() []Finding {
 	found = append(found, h.partitions()...)
 	found = append(found, h.counts()...)
 	found = append(found, h.workItems()...)
+	found = append(found, h.applications()...)
+	found = append(found, h.crashes()...)
 	found = append(found, h.names()...)
 	found = append(found, h.strays()...)
 	found = append(found, h.clocks()...)

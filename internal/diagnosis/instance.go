@@ -245,6 +245,12 @@ func (x *examination) judgeRest() {
 		for _, f := range slices.Concat(x.Hub.Partition(x.Queue), x.Hub.Doubts()) {
 			x.find(f)
 		}
+		for _, f := range x.Hub.applications() {
+			if f.Severity != Note || x.HistoryErr == nil && x.startPending() {
+				x.find(f)
+			}
+		}
+		x.judgeCrashes()
 	}
 	if x.RowErr != nil {
 		x.find(Finding{

@@ -23,11 +23,15 @@ type Report struct {
 	Unknown    []ReportName      `json:"unknown,omitempty"`
 	Held       []ReportInstance  `json:"held,omitempty"`
 	Running    []ReportActivity  `json:"running,omitempty"`
+	Attempts   []ReportAttempt   `json:"attempts,omitempty"`
 	Activities int               `json:"activities"`
 	Buffered   int               `json:"buffered"`
 	Doorbell   string            `json:"doorbell,omitempty"`
 	Rings      int64             `json:"rings,omitempty"`
 	Cost       ReportCost        `json:"cost,omitzero"`
+	// Application is the name of the worker's application, Standby says that another one processes the hub.
+	Application string `json:"application,omitempty"`
+	Standby     bool   `json:"standby,omitempty"`
 
 	// Written is when the report, or the one before it, was stored, by the service's clock.
 	Written time.Time `json:"-"`
@@ -70,6 +74,16 @@ type ReportActivity struct {
 	ExecutionID string    `json:"execution"`
 	TaskID      int32     `json:"task"`
 	Since       time.Time `json:"since"`
+}
+
+// ReportAttempt is an attempt at a message that may be what makes workers crash; those before it, from the first on,
+// ended with the death of a worker.
+type ReportAttempt struct {
+	Kind       string    `json:"kind"`
+	Name       string    `json:"name"`
+	InstanceID string    `json:"instance"`
+	Number     int       `json:"number"`
+	Since      time.Time `json:"since"`
 }
 
 // ReportCost is how many storage requests were sent through what the worker sends its own through. Workers
