@@ -129,7 +129,7 @@ func (h *Hub) Findings() []Finding {
 	found = append(found, h.strays()...)
 	found = append(found, h.clocks()...)
 	if h.Poison > 0 {
-		f := Finding{Code: Poison, Severity: Warning, Text: were(h.Poison, "message") + " moved aside that could not be worked on"}
+		f := Finding{Code: Poison, Severity: Warning, Text: were(h.Poison, "message", "") + " moved aside that could not be worked on"}
 		if h.PoisonSettled {
 			f.Severity = Note
 			f.Text += ", and nothing waits for them"

@@ -44,7 +44,7 @@ func moved(what string, a *Aside) string {
 func (x *examination) judgePoison(ended bool) {
 	mark := x.Row.Poison
 	f := Finding{Code: Poison, Severity: Warning, Evidence: []string{mark.Reason}}
-	what := were(len(mark.IDs), "message") + " of the instance moved aside (" + list(mark.IDs) + ")"
+	what := were(len(mark.IDs), "message", "of the instance") + " moved aside (" + list(mark.IDs) + ")"
 	known, told := len(x.Aside) == len(mark.IDs), true
 	for i := range x.Aside {
 		told = told && x.Aside[i].Answered

@@ -37,12 +37,16 @@ func plural(n int, word string) string {
 	return fmt.Sprintf("%d %ss", n, word)
 }
 
-// were returns the number with the right form of the word, and the verb.
-func were(n int, word string) string {
-	if n == 1 {
-		return "1 " + word + " was"
+// were returns the number with the right form of the word, what follows the word, and the verb.
+func were(n int, word, after string) string {
+	text := plural(n, word)
+	if after != "" {
+		text += " " + after
 	}
-	return plural(n, word) + " were"
+	if n == 1 {
+		return text + " was"
+	}
+	return text + " were"
 }
 
 // article returns a word after the article that it takes.
