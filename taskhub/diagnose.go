@@ -3,6 +3,7 @@ package taskhub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/durafleet/durafleet/internal/diagnosis"
@@ -56,6 +57,9 @@ const (
 	// WaitEvent: an external event. Without a Name, it has asked for nothing, so it waits for an event or for
 	// nothing: a worker of another kind did its last turn, and has not noted for which event.
 	WaitEvent = WaitKind(diagnosis.WaitEvent)
+	// WaitMessage: a message for it that a worker has put back for a while. Name is what Wait.Text names, Since
+	// when the message was sent, and Due when it comes again.
+	WaitMessage = WaitKind(diagnosis.WaitMessage)
 	// WaitResume: it is suspended.
 	WaitResume = WaitKind(diagnosis.WaitResume)
 	// WaitWorker: a worker was cut off in a turn, and one has to complete it.
@@ -93,7 +97,7 @@ func (c *Client) Diagnose(ctx context.Context, id string) (*Diagnosis, error) {
 func (e *examiner) diagnosisOf(in *diagnosis.Instance) *Diagnosis {
 	result := e.results[in.ID]
 	d := &Diagnosis{InstanceID: in.ID, At: e.hub.Now, Summary: result.Summary, Findings: findingsOf(result.Findings)}
-	for _, wait := range result.Waits {
+	for _, wait := range append(slices.Clone(result.Waits), e.hub.Hidden(in.ID)...) {
 		d.Waits = append(d.Waits, Wait{
 			Kind: WaitKind(wait.Kind), Name: wait.Name, InstanceID: wait.InstanceID, TaskID: wait.TaskID,
 			Since: wait.Since, Due: wait.Due, Text: wait.Text,

@@ -229,8 +229,9 @@ func TestDiagnose_OwnerDoesNotPoll(t *testing.T) {
 		dxStart(t, w, dxWait, taskhub.InstanceID("one"))
 		dxPass(w, 5*time.Minute)
 		// The worker drops it once in a while, and takes it again, since there are no others.
+		w.Eventually(2*time.Minute, "it is dropped", func() bool { return len(member.Health().Partitions) == 0 })
 		w.Eventually(time.Minute, "it is owned", func() bool { return len(member.Health().Partitions) == 4 })
-		dxPass(w, 61*time.Second)
+		dxPass(w, 15*time.Second)
 		if f := dxOnly(t, dxDiagnose(t, w, "one").Findings, taskhub.CodeNotPolling); !strings.Contains(f.Text, "worker-1") {
 			t.Errorf("finding %+v", f)
 		}

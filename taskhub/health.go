@@ -61,8 +61,10 @@ type PartitionHealth struct {
 	// LeaseAge is how long ago the lease was renewed.
 	LeaseAge time.Duration
 	// LastPolled is when the owner last read the queue, zero if that is not known: the owner leaves
-	// no reports. Sessions is how many instances it has in memory.
+	// no reports. Reported is when it told that, by the same clock: what happened since is not known.
+	// Sessions is how many instances it has in memory.
 	LastPolled time.Time
+	Reported   time.Time
 	Sessions   int
 	Queue      QueueHealth
 }
@@ -73,10 +75,10 @@ type QueueHealth struct {
 	Messages int
 	// Visible is how many messages wait to be taken; no more than 32 are seen.
 	Visible int
-	// Oldest is when the oldest of them was sent, zero if there is none.
+	// Oldest is when the oldest message was sent that is visible, or that workers report to hold or to have
+	// put back; zero if there is none.
 	Oldest time.Time
-	// Deliveries is how often a message was delivered at most, of those that are visible or that the
-	// partition's owner reports.
+	// Deliveries is how often one of these was delivered at most.
 	Deliveries int
 }
 
@@ -184,9 +186,14 @@ func (h *Hub) healthOf(facts *diagnosis.Hub) *HubHealth {
 			health.Silent = append(health.Silent, owner)
 		}
 	}
-	health.WorkItems = queueHealth(facts.Looks[h.store.Names.WorkItemQueue()])
+	items := h.store.Names.WorkItemQueue()
+	health.WorkItems = queueHealth(facts.Looks[items])
+	mergeReports(facts, items, &health.WorkItems)
 	for i := range facts.Reports {
 		report := &facts.Reports[i]
+		if facts.Fresh(report) {
+			health.WorkItems.merge(report.WorkItems.OldestMessage, report.WorkItems.Deliveries)
+		}
 		health.Workers = append(health.Workers, WorkerReport{
 			WorkerHealth: workerHealthOf(report), Age: facts.Now.Sub(report.Written), Fresh: facts.Fresh(report),
 		})
@@ -207,11 +214,32 @@ func partitionHealth(facts *diagnosis.Hub, lease *partition.Lease) PartitionHeal
 	if !lease.LastRenewal.IsZero() {
 		p.LeaseAge = max(0, facts.Now.Sub(lease.LastRenewal))
 	}
-	if _, reported := facts.OwnerReport(lease.ID); reported != nil {
-		p.LastPolled, p.Sessions = reported.LastPolled, reported.Sessions
-		p.Queue.Deliveries = max(p.Queue.Deliveries, reported.Deliveries)
+	if report, reported := facts.OwnerReport(lease.ID); reported != nil {
+		p.LastPolled, p.Reported, p.Sessions = reported.LastPolled, report.At, reported.Sessions
+		p.Queue.merge(reported.OldestMessage, reported.Deliveries)
 	}
+	mergeReports(facts, lease.ID, &p.Queue)
 	return p
+}
+
+// mergeReports adds what workers have put back to what is seen in a queue.
+func mergeReports(facts *diagnosis.Hub, queue string, q *QueueHealth) {
+	for _, back := range facts.PutBack() {
+		if back.Queue == queue {
+			q.merge(back.Sent, back.Deliveries)
+		}
+	}
+}
+
+// merge adds what is known of messages that cannot be seen.
+func (q *QueueHealth) merge(oldest time.Time, deliveries int) {
+	if q.Messages == 0 {
+		return // they have gone since
+	}
+	q.Deliveries = max(q.Deliveries, deliveries)
+	if !oldest.IsZero() && (q.Oldest.IsZero() || oldest.Before(q.Oldest)) {
+		q.Oldest = oldest
+	}
 }
 
 func partitionState(lease *partition.Lease, now time.Time) PartitionState {
@@ -243,7 +271,7 @@ func queueHealth(look diagnosis.Look) QueueHealth {
 func workerHealthOf(r *store.Report) WorkerHealth {
 	health := WorkerHealth{
 		WorkerID: r.WorkerID, At: r.At, Started: r.Started, Stalls: r.Stalls, Activities: r.Activities, Buffered: r.Buffered,
-		Doorbell: r.Doorbell, Rings: r.Rings, Cost: costOf(r.Cost, r.At),
+		Doorbell: r.Doorbell, Rings: r.Rings, WorkItems: Holding(r.WorkItems), Cost: costOf(r.Cost, r.At),
 	}
 	health.Application, health.Standby = r.Application, r.Standby
 	for _, a := range r.Attempts {
@@ -260,6 +288,9 @@ func workerHealthOf(r *store.Report) WorkerHealth {
 	for _, held := range r.Held {
 		health.Held = append(health.Held, HeldInstance(held))
 	}
+	for _, back := range r.PutBack {
+		health.PutBack = append(health.PutBack, PutBack(back))
+	}
 	for _, running := range r.Running {
 		health.Running = append(health.Running, RunningActivity(running))
 	}
@@ -267,5 +298,7 @@ func workerHealthOf(r *store.Report) WorkerHealth {
 }
 
 func unknownNameOf(n store.ReportName) UnknownName {
-	return UnknownName{Kind: NameKind(n.Kind), Name: n.Name, Count: n.Count, Since: n.Since, LastSeen: n.LastSeen}
+	return UnknownName{
+		Kind: NameKind(n.Kind), Name: n.Name, Count: n.Count, Since: n.Since, LastSeen: n.LastSeen, Messages: n.Messages, NextTry: n.NextTry,
+	}
 }

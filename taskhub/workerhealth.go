@@ -19,6 +19,11 @@ type WorkerHealth struct {
 	Unknown []UnknownName
 	// Held are the instances whose code does not match their history.
 	Held []HeldInstance
+	// PutBack are messages that the worker has put back for a while and that cannot be seen in their queues
+	// before that is over, the first to come again first; no more than the latest 100.
+	PutBack []PutBack
+	// WorkItems is what the worker holds of the queue of activities.
+	WorkItems Holding
 	// Running are the activities that run, the longest running first.
 	Running []RunningActivity
 	// Attempts are under way at messages that may be what makes workers crash.
@@ -79,6 +84,36 @@ type UnknownName struct {
 	// Since and LastSeen are when the first and the last of them came.
 	Since    time.Time
 	LastSeen time.Time
+	// Messages is how many messages wait because of it, as far as PutBack tells, and NextTry when the first of
+	// them comes again.
+	Messages int
+	NextTry  time.Time
+}
+
+// PutBack is a message that a worker has put back for a while.
+type PutBack struct {
+	Queue string
+	// InstanceID, Kind and Name say what is in it: the kind of event, and the name of an activity,
+	// orchestration or event; "" if it cannot be read, or has none.
+	InstanceID string
+	Kind       string
+	Name       string
+	// Reason says why.
+	Reason string
+	// Until is when it comes again.
+	Until time.Time
+	// Deliveries is how often it was delivered, Sent when it came into the queue, by the service's clock.
+	Deliveries int
+	Sent       time.Time
+}
+
+// Holding is what a worker holds of a queue.
+type Holding struct {
+	// Messages is how many, OldestMessage when the oldest of them was sent, by the service's clock and zero
+	// if there is none, and Deliveries how often one of them was delivered at most.
+	Messages      int
+	OldestMessage time.Time
+	Deliveries    int
 }
 
 // HeldInstance is an instance that is not worked on because its code does not match its history. It

@@ -20,7 +20,7 @@ func (s *session) sendAgain(in *sorted, out *turn.Outcome) error {
 	name := out.State.Started().Name
 	binding, ok := s.r.w.registry.orchestration(name)
 	if !ok {
-		return fmt.Errorf("orchestration %q is not bound in this worker", name)
+		return &unboundError{name}
 	}
 	owed, err := orchestration.Owed(binding, s.r.w.executionOptions(), out.State.Events())
 	if err != nil {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -10,3 +11,10 @@ var ErrRun = errors.New("worker: Run was called before")
 
 // sameID compares execution ids, which .NET compares without regard to case.
 func sameID(a, b string) bool { return strings.EqualFold(a, b) }
+
+// unboundError says that an orchestration is asked for that the worker does not know.
+type unboundError struct{ name string }
+
+func (e *unboundError) Error() string {
+	return fmt.Sprintf("orchestration %q is not bound in this worker", e.name)
+}

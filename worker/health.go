@@ -27,11 +27,17 @@ func (m moment) wall(local time.Time) time.Time {
 // time, by anyone; before Run there is not much to tell.
 func (w *Worker) Health() taskhub.WorkerHealth {
 	at := w.moment()
+	hidden := w.keeper.aside.hidden(at)
 	health := taskhub.WorkerHealth{
 		WorkerID: w.opts.WorkerID, At: at.told,
-		Unknown: w.unknown.waiting(at), Held: w.heldInstances.waiting(at),
+		Unknown: w.unknown.waiting(at, hidden), Held: w.heldInstances.waiting(at),
 		Running: w.running.list(at), Buffered: w.buffer.size(), Cost: w.cost(),
 	}
+	for _, a := range hidden {
+		health.PutBack = append(health.PutBack, a.PutBack)
+	}
+	items := w.keeper.holdings()[w.hub.Names.WorkItemQueue()]
+	health.WorkItems = taskhub.Holding{Messages: items.count, OldestMessage: items.oldest, Deliveries: items.deliveries}
 	if bell := w.bells.bell.Load(); bell != nil {
 		health.Doorbell, health.Rings = bell.Address().String(), bell.Counts().Answered
 	}

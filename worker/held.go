@@ -24,6 +24,9 @@ type held struct {
 	// answers says that the message is a work item whose activity has run here: Content is the answer,
 	// and the work item is deleted when that is stored.
 	answers bool
+	// reason and missing say why it is put back, see because and lacks; they belong to whoever works on it.
+	reason  string
+	missing unknownName
 	// turn holds one token: requests about a message go out one at a time.
 	turn chan struct{}
 
@@ -43,6 +46,7 @@ type keeper struct {
 	log        *slog.Logger
 	// returned, if set, is told the queue of a message that was put back for others to take at once.
 	returned func(ctx context.Context, queue string)
+	aside    putBacks
 
 	mu   sync.Mutex
 	held map[string]*held
@@ -67,6 +71,7 @@ func (k *keeper) take(received store.Received, sent time.Time) *held {
 		}
 		return nil
 	}
+	k.aside.taken(received.ID)
 	received.Text = k.withoutOwed(received)
 	h := &held{
 		Received: received, keeper: k, receipt: received.PopReceipt, renewed: sent,
@@ -189,6 +194,9 @@ func (h *held) putBack(ctx context.Context, delay time.Duration) {
 	if err != nil && !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrReceipt) {
 		h.keeper.log.Warn("message not put back; it will come back when its visibility ends",
 			"queue", h.Queue, "message", h.ID, "error", err)
+	}
+	if asked && err == nil {
+		h.keeper.aside.note(h, delay)
 	}
 	if asked && err == nil && delay == 0 && h.keeper.returned != nil {
 		h.keeper.returned(ctx, h.Queue)

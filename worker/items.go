@@ -148,6 +148,7 @@ func (i *items) handle(ctx, intake context.Context, h *held, place *seat) {
 	}
 	if h.suspect() {
 		if !i.queued.tryAcquire() {
+			h.because("it may make workers crash, and waits to be tried alone")
 			h.putBack(ctx, putBackDelay(h.DequeueCount))
 			return
 		}
@@ -162,6 +163,7 @@ func (i *items) handle(ctx, intake context.Context, h *held, place *seat) {
 		if err := h.mark(ctx); err != nil {
 			i.w.opts.Logger.Warn("work item not tried; put back", "activity", scheduled.Name,
 				"instance", h.Content.Target.InstanceID, "error", err)
+			h.because("the attempt could not be noted: " + err.Error())
 			h.putBack(ctx, i.w.delayAfter(err, h.DequeueCount))
 			return
 		}
@@ -181,10 +183,13 @@ func (i *items) turnAway(ctx context.Context, h *held, scheduled *history.TaskSc
 		h.remove(ctx)
 		return
 	}
-	i.w.unknown.add(taskhub.ActivityName, scheduled.Name)
+	if i.w.unknown.add(taskhub.ActivityName, scheduled.Name) {
+		i.w.alarm()
+	}
 	delay := putBackDelay(h.DequeueCount)
 	i.w.opts.Logger.Warn("activity is not bound in this worker; put back", "activity", scheduled.Name,
 		"instance", target.InstanceID, "delay", delay)
+	h.lacks(taskhub.ActivityName, scheduled.Name)
 	h.putBack(ctx, delay)
 }
 

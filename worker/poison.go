@@ -60,6 +60,7 @@ func (w *Worker) unreadable(ctx context.Context, h *held) {
 	delay := w.delayAfter(h.Err, h.DequeueCount)
 	w.opts.Logger.Warn("unreadable message; put back", "queue", h.Queue, "message", h.ID,
 		"deliveries", h.DequeueCount, "error", h.Err, "delay", delay)
+	h.because("it cannot be read: " + fmt.Sprint(h.Err))
 	h.putBack(ctx, delay)
 }
 
@@ -130,6 +131,7 @@ func (w *Worker) quarantine(ctx context.Context, h *held, reason error, answer *
 	if err != nil {
 		delay := w.delayAfter(err, h.DequeueCount)
 		w.opts.Logger.Warn("poison message not moved; put back", "poison", p.ID, "error", err, "delay", delay)
+		h.because("it is to be moved aside, and could not be: " + err.Error())
 		h.putBack(ctx, delay)
 		return
 	}

@@ -74,7 +74,9 @@ func (w *Worker) serve(own context.Context, drain <-chan struct{}, id string, be
 		sessions: map[string]*session{}, unconfirmed: map[string]bool{}, beat: beat,
 	}
 	r.polled = w.silences.of(id)
-	r.silent = !r.polled.IsZero()
+	if r.silent = !r.polled.IsZero(); r.silent {
+		w.alarm() // what was told last is that it is not ours
+	}
 	r.timers = newTimers(r)
 	r.intake, r.stopIntake = context.WithCancel(own)
 	defer r.stopIntake()
@@ -197,6 +199,7 @@ func (r *reader) accept(message store.Received, sent time.Time) {
 		return
 	case isEntity(message.Content.Target.InstanceID):
 		// Left to workers that know entities, however long that takes.
+		h.because("it is for an entity, which other workers know")
 		r.aside("worker: put back entity message", func(ctx context.Context) { h.putBack(ctx, putBackDelay(h.DequeueCount)) })
 		return
 	}
@@ -207,6 +210,7 @@ func (r *reader) accept(message store.Received, sent time.Time) {
 		r.aside("worker: hold early message", func(ctx context.Context) { r.holdBack(ctx, h) })
 	default:
 		r.pace.expected.add(time.Now().Add(early))
+		h.because(notDue)
 		r.aside("worker: put back early message", func(ctx context.Context) { h.putBack(ctx, early) })
 	}
 }
@@ -220,9 +224,13 @@ func (r *reader) holdBack(ctx context.Context, h *held) {
 	if r.intake.Err() == nil {
 		r.deliver(h)
 	} else {
+		h.because(notDue)
 		h.putBack(ctx, due.Sub(r.w.hub.Now()))
 	}
 }
+
+// notDue is why a message is put back that came early.
+const notDue = "it is not due yet"
 
 // evictInterval is the longest time between two looks for idle sessions.
 const evictInterval = 10 * time.Second

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -188,6 +187,7 @@ func (s *session) work(ctx context.Context, batch []*held, landed []turn.Answere
 		s.r.w.early.add(later.message.ID)
 		s.r.log.Debug("message put back", "instance", s.id, "kind", later.message.Content.Event.Kind(),
 			"reason", later.reason, "delay", later.delay)
+		later.message.because(later.reason)
 		s.release(ctx, later.message, later.delay)
 	}
 	done, err := s.goAlone(ctx, sorted)
@@ -241,9 +241,18 @@ func (s *session) giveUp(ctx context.Context, batch []*held, err error) {
 		delay, log = time.Second, s.r.log.Info
 	case errors.Is(err, orchestration.ErrNonDeterminism):
 		log = s.r.log.Error
-		s.r.w.heldInstances.add(s.id, err)
+		if s.r.w.heldInstances.add(s.id, err) {
+			s.r.w.alarm()
+		}
 	}
 	log("turn not stored; messages put back", "instance", s.id, "error", err, "delay", delay)
+	unbound := &unboundError{}
+	lacking := errors.As(err, &unbound)
+	for _, h := range batch {
+		if h.because(err.Error()); lacking {
+			h.lacks(taskhub.OrchestrationName, unbound.name)
+		}
+	}
 	s.releaseAll(ctx, batch, delay)
 }
 
@@ -336,8 +345,10 @@ func needsMemory(e history.Event) bool {
 func (s *session) execution(name string) (*orchestration.Execution, error) {
 	binding, ok := s.r.w.registry.orchestration(name)
 	if !ok {
-		s.r.w.unknown.add(taskhub.OrchestrationName, name)
-		return nil, fmt.Errorf("orchestration %q is not bound in this worker", name)
+		if s.r.w.unknown.add(taskhub.OrchestrationName, name) {
+			s.r.w.alarm()
+		}
+		return nil, &unboundError{name}
 	}
 	return orchestration.NewExecution(binding, s.r.w.executionOptions()), nil
 }

@@ -38,6 +38,7 @@ func (s *silences) end(queue string) {
 
 // stalled notes that a partition is dropped because its queue does not answer.
 func (w *Worker) stalled(id string) {
+	w.alarm()
 	r := w.readers.of(id)
 	if r == nil {
 		return

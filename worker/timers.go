@@ -154,6 +154,7 @@ func (t *timers) giveBack(ctx context.Context, timer *keptTimer) {
 		return
 	}
 	if h := t.hold(timer); h != nil {
+		h.because(notDue)
 		h.putBack(ctx, timer.due.Sub(t.r.w.hub.Now()))
 	}
 }

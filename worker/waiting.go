@@ -25,13 +25,16 @@ type turnedAway struct {
 	reason      string
 }
 
-// again notes another time. What has not come for long has gone, and begins anew.
-func (t *turnedAway) again(now time.Time) {
-	if now.Sub(t.last) > shownFor {
+// again notes another time, and reports whether it is the first. What has not come for long has gone, and
+// begins anew.
+func (t *turnedAway) again(now time.Time) (first bool) {
+	first = now.Sub(t.last) > shownFor
+	if first {
 		t.since = now
 	}
 	t.count++
 	t.last = now
+	return first
 }
 
 // unknownNames counts messages for names that nothing is bound to.
@@ -45,7 +48,8 @@ type unknownName struct {
 	name string
 }
 
-func (u *unknownNames) add(kind taskhub.NameKind, name string) {
+// add notes that a name was asked for, and reports whether it is news.
+func (u *unknownNames) add(kind taskhub.NameKind, name string) (first bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.names == nil {
@@ -54,11 +58,11 @@ func (u *unknownNames) add(kind taskhub.NameKind, name string) {
 	key := unknownName{kind, name}
 	if u.names[key] == nil {
 		if len(u.names) >= maxRemembered {
-			return
+			return false
 		}
 		u.names[key] = &turnedAway{}
 	}
-	u.names[key].again(time.Now())
+	return u.names[key].again(time.Now())
 }
 
 // byName returns the counts since the worker was made.
@@ -72,8 +76,8 @@ func (u *unknownNames) byName() map[string]int64 {
 	return counts
 }
 
-// waiting returns the names for which something may be waiting now.
-func (u *unknownNames) waiting(at moment) []taskhub.UnknownName {
+// waiting returns the names for which something may be waiting now. hidden is what was put back.
+func (u *unknownNames) waiting(at moment, hidden []aside) []taskhub.UnknownName {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var list []taskhub.UnknownName
@@ -84,10 +88,26 @@ func (u *unknownNames) waiting(at moment) []taskhub.UnknownName {
 			})
 		}
 	}
+	for i := range list {
+		countMessages(&list[i], hidden)
+	}
 	slices.SortFunc(list, func(a, b taskhub.UnknownName) int {
 		return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Name, b.Name))
 	})
 	return list
+}
+
+// countMessages notes how many messages were put back because a name is not known.
+func countMessages(name *taskhub.UnknownName, hidden []aside) {
+	for _, a := range hidden { // the first to come again first
+		if a.missing != (unknownName{name.Kind, name.Name}) {
+			continue
+		}
+		if name.Messages == 0 {
+			name.NextTry = a.Until
+		}
+		name.Messages++
+	}
 }
 
 // heldBack remembers which instances are held, and why.
@@ -96,7 +116,8 @@ type heldBack struct {
 	instances map[string]*turnedAway
 }
 
-func (h *heldBack) add(id string, err error) {
+// add notes that an instance is held, and reports whether it was not before.
+func (h *heldBack) add(id string, err error) (first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.instances == nil {
@@ -104,12 +125,12 @@ func (h *heldBack) add(id string, err error) {
 	}
 	if h.instances[id] == nil {
 		if len(h.instances) >= maxRemembered {
-			return
+			return false
 		}
 		h.instances[id] = &turnedAway{}
 	}
-	h.instances[id].again(time.Now())
 	h.instances[id].reason = err.Error()
+	return h.instances[id].again(time.Now())
 }
 
 func (h *heldBack) remove(id string) {

@@ -44,6 +44,7 @@ type Worker struct {
 
 	attempts      attempts
 	silences      silences
+	trouble       chan struct{} // signalled when there is news for an early report
 	unknown       unknownNames
 	heldInstances heldBack
 	stats         stats
@@ -88,7 +89,7 @@ func New(hub *taskhub.Hub, opts *Options, bindings ...Binding) (*Worker, error) 
 		hub: hub.Store(), cost: hub.Cost, opts: full, registry: known,
 		buffer: newBuffer(full.BufferThreshold), turns: newSlots(full.MaxTurns),
 		confirmed: newRecent(remembered), early: newRecent(remembered), alone: newSlots(1), aloneItems: newSlots(1),
-		metrics: metrics,
+		metrics: metrics, trouble: make(chan struct{}, 1),
 	}
 	w.opts.Logger = full.Logger.With("worker", full.WorkerID)
 	w.keeper = newKeeper(w.hub.Account.Queues, full.Visibility, w.opts.Logger)

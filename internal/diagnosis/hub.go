@@ -182,6 +182,10 @@ func (h *Hub) Waiting() []Name {
 			}
 			name := &all[at]
 			name.Count += unknown.Count
+			name.Messages += unknown.Messages
+			if name.NextTry.IsZero() || !unknown.NextTry.IsZero() && unknown.NextTry.Before(name.NextTry) {
+				name.NextTry = unknown.NextTry
+			}
 			name.Workers = append(name.Workers, report.WorkerID)
 			if unknown.Since.Before(name.Since) {
 				name.Since = unknown.Since

@@ -68,6 +68,7 @@ const (
 	WaitTimer    WaitKind = "timer"
 	WaitChild    WaitKind = "child"
 	WaitEvent    WaitKind = "event"
+	WaitMessage  WaitKind = "message"
 	WaitResume   WaitKind = "resume"
 	WaitWorker   WaitKind = "worker"
 )

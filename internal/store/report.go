@@ -24,6 +24,8 @@ type Report struct {
 	Held       []ReportInstance  `json:"held,omitempty"`
 	Running    []ReportActivity  `json:"running,omitempty"`
 	Attempts   []ReportAttempt   `json:"attempts,omitempty"`
+	PutBack    []ReportPutBack   `json:"putBack,omitempty"`
+	WorkItems  ReportHolding     `json:"workItems,omitzero"`
 	Activities int               `json:"activities"`
 	Buffered   int               `json:"buffered"`
 	Doorbell   string            `json:"doorbell,omitempty"`
@@ -57,6 +59,27 @@ type ReportName struct {
 	Count    int64     `json:"count"`
 	Since    time.Time `json:"since"`
 	LastSeen time.Time `json:"seen"`
+	Messages int       `json:"messages,omitempty"`
+	NextTry  time.Time `json:"next,omitzero"`
+}
+
+// ReportPutBack is a message that the worker has put back for a while.
+type ReportPutBack struct {
+	Queue      string    `json:"queue"`
+	InstanceID string    `json:"instance,omitempty"`
+	Kind       string    `json:"kind,omitempty"`
+	Name       string    `json:"name,omitempty"`
+	Reason     string    `json:"reason"`
+	Until      time.Time `json:"until"`
+	Deliveries int       `json:"deliveries,omitempty"`
+	Sent       time.Time `json:"sent,omitzero"`
+}
+
+// ReportHolding is what the worker holds of a queue.
+type ReportHolding struct {
+	Messages      int       `json:"messages"`
+	OldestMessage time.Time `json:"oldest,omitzero"`
+	Deliveries    int       `json:"deliveries,omitempty"`
 }
 
 // ReportInstance is an instance that the worker holds.

@@ -37,8 +37,9 @@ type partitionView struct {
 	// seconds.
 	LeaseAge  *float64 `json:"leaseAge,omitempty"`
 	ExpiresIn float64  `json:"expiresIn,omitempty"`
-	// LastPolled is missing if the owner leaves no report.
+	// LastPolled and Reported, when the owner told of that, are missing if it leaves no report.
 	LastPolled *time.Time `json:"lastPolled,omitempty"`
+	Reported   *time.Time `json:"reported,omitempty"`
 	Queue      queueView  `json:"queue"`
 }
 
@@ -77,6 +78,9 @@ type nameView struct {
 	Since    time.Time `json:"since"`
 	LastSeen time.Time `json:"lastSeen"`
 	Workers  []string  `json:"workers"`
+	// Messages is how many are known to wait, NextTry when the first of them comes again.
+	Messages int        `json:"messages"`
+	NextTry  *time.Time `json:"nextTry,omitempty"`
 }
 
 func (p *program) hubShow() *cobra.Command {
@@ -111,12 +115,17 @@ func viewHub(h *taskhub.HubHealth) *hubView {
 		view.Workers = append(view.Workers, viewWorker(&h.Workers[i]))
 	}
 	for _, name := range h.Names {
-		view.Names = append(view.Names, nameView{
+		named := nameView{
 			Kind: string(name.Kind), Name: name.Name, Count: name.Count, Since: name.Since, LastSeen: name.LastSeen, Workers: name.Workers,
-		})
+			Messages: name.Messages,
+		}
+		if !name.NextTry.IsZero() {
+			named.NextTry = &name.NextTry
+		}
+		view.Names = append(view.Names, named)
 	}
 	for i := range h.Findings {
-		if h.Findings[i].Problem() {
+		if h.Findings[i].Problem() && h.Findings[i].Code != taskhub.CodeNameUnknown { // the names are told by themselves
 			view.Warnings = append(view.Warnings, h.Findings[i].Text)
 		}
 	}
@@ -139,7 +148,7 @@ func viewPartition(p *taskhub.PartitionHealth, now time.Time) partitionView {
 		view.ExpiresIn = tenths(p.Expires.Sub(now))
 	}
 	if !p.LastPolled.IsZero() {
-		view.LastPolled = &p.LastPolled
+		view.LastPolled, view.Reported = &p.LastPolled, &p.Reported
 	}
 	return view
 }
@@ -173,7 +182,7 @@ func (p *program) hubTable(view *hubView, now time.Time) {
 		part := &view.Partitions[i]
 		polled, leaseAge := "-", "-"
 		if part.LastPolled != nil {
-			polled = age(now.Sub(*part.LastPolled).Seconds()) + " ago"
+			polled = age(part.Reported.Sub(*part.LastPolled).Seconds()) + " before report"
 		}
 		if part.LeaseAge != nil {
 			leaseAge = age(*part.LeaseAge)
@@ -189,8 +198,8 @@ func (p *program) hubTable(view *hubView, now time.Time) {
 	}, rows)
 	p.workerTable(view)
 	for _, name := range view.Names {
-		fmt.Fprintf(p.Out, "\nWaiting for a worker that knows %s %s: turned away %d times since %s\n",
-			name.Kind, excerpt(name.Name), name.Count, clock(name.Since))
+		fmt.Fprintf(p.Out, "\nWaiting for a worker that knows %s %s: %s; turned away %d times since %s by %s\n",
+			name.Kind, excerpt(name.Name), name.waiting(now), name.Count, clock(name.Since), strings.Join(name.Workers, ", "))
 	}
 	for _, warning := range view.Warnings {
 		fmt.Fprintf(p.Out, "\nWarning: %s", warning)
@@ -198,6 +207,18 @@ func (p *program) hubTable(view *hubView, now time.Time) {
 	if len(view.Warnings) > 0 {
 		fmt.Fprintln(p.Out)
 	}
+}
+
+// waiting says how many messages wait for the name, and how long still.
+func (n *nameView) waiting(now time.Time) string {
+	if n.NextTry == nil || !n.NextTry.After(now) {
+		return "the next message is tried at any moment"
+	}
+	noun := "messages"
+	if n.Messages == 1 {
+		noun = "message"
+	}
+	return fmt.Sprintf("%d %s put back, next try in %s", n.Messages, noun, age(n.NextTry.Sub(now).Seconds()))
 }
 
 func (p *program) workerTable(view *hubView) {
