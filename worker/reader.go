@@ -347,11 +347,11 @@ func (r *reader) expect(batch []*held) {
 }
 
 // remove deletes a message and notes whether it is gone for good.
-func (r *reader) remove(ctx context.Context, h *held) (deleted bool) {
-	deleted = h.remove(ctx)
+func (r *reader) remove(ctx context.Context, h *held) {
+	deleted := h.remove(ctx)
 	r.w.uncount(h)
 	if !needsMemory(h.Content.Event) {
-		return deleted
+		return
 	}
 	if deleted {
 		r.w.confirmed.add(h.Content.ActivityID)
@@ -363,5 +363,4 @@ func (r *reader) remove(ctx context.Context, h *held) (deleted bool) {
 	} else {
 		r.unconfirmed[h.Content.ActivityID] = true
 	}
-	return deleted
 }

@@ -74,6 +74,29 @@ func TestFound_PurgedPayload(t *testing.T) {
 	})
 }
 
+// The payload of a message for an instance that was purged goes, although the reply to the deletion of the message is lost.
+func TestFound_PayloadAfterAPurge(t *testing.T) {
+	t.Parallel()
+	fleettest.EachVirtual(t, func(t *testing.T, w *fleettest.World) {
+		var lost atomic.Bool
+		hook := func(ctx context.Context, call *storage.Call, next func(context.Context) error) error {
+			err := next(ctx)
+			if call.Kind == storage.QueueDelete && err == nil && lost.CompareAndSwap(false, true) {
+				return &storage.Error{Op: call.Kind, Target: call.Target, Sentinel: storage.ErrUnavailable, Ambiguous: true}
+			}
+			return err
+		}
+		w.StartHooked(hook, quietOptions(), crashBindings(new(atomic.Int64))...)
+		data := strings.Repeat("x", 100<<10)
+		check(t, taskhub.RaiseEvent(w.Context(), w.Client, "purged", crashNote, data, taskhub.Unchecked{}))
+		w.DrainedWithin(10 * time.Minute)
+		blobs, err := w.Hub.Store().PayloadBlobs(w.Context())
+		if check(t, err); len(blobs) > 0 || !lost.Load() {
+			t.Errorf("left: %v; a reply was lost: %t", blobs, lost.Load())
+		}
+	})
+}
+
 // A message that was taken in the moment in which the partition was lost is let go: it goes to the
 // new owner when its visibility ends, and is not kept alive by the old one.
 func TestFound_MessageTakenAsTheLeaseIsLost(t *testing.T) {

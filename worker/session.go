@@ -289,13 +289,15 @@ func (s *session) releaseAll(ctx context.Context, batch []*held, delay time.Dura
 // parallel is how many requests about the messages of one session go out at once.
 const parallel = 16
 
-// discard deletes messages that have no effect any more.
+// discard deletes messages that have no effect any more. Payloads that only they refer to go first: nobody comes
+// back for them once the messages are gone, while a message without its payload is dropped all the same.
 func (s *session) discard(ctx context.Context, batch []*held) {
 	ctx = storage.WithCause(ctx, storage.CauseSettle)
 	run.Each(ctx, "worker: delete messages", len(batch), parallel, func(ctx context.Context, i int) {
-		if s.r.remove(ctx, batch[i]) && batch[i].Blob != "" && s.nowhere() {
+		if batch[i].Blob != "" && s.nowhere() {
 			s.dropPayload(ctx, batch[i].Blob)
 		}
+		s.r.remove(ctx, batch[i])
 	})
 }
 
