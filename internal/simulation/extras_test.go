@@ -32,7 +32,7 @@ func chooseExtras(seed uint64) extras {
 	if dice.IntN(4) == 0 {
 		e.buffer = 1 + dice.IntN(4)
 	}
-	e.rivals, e.deadly, e.wide = dice.IntN(4) == 0, dice.IntN(6) == 0, dice.IntN(6) == 0
+	e.rivals, e.deadly, e.wide = dice.IntN(4) == 0, dice.IntN(6) == 0, dice.IntN(12) == 0
 	e.branches = e.wide || dice.IntN(4) == 0
 	return e
 }

@@ -41,13 +41,16 @@ func (r *record) asksSuspended() history.Kind {
 	if !r.state.Suspended() {
 		return ""
 	}
-	var episode, since time.Time
+	var before, episode, since time.Time
 	for _, e := range r.state.Events() {
 		switch e.Kind() {
 		case history.KindOrchestratorStarted:
-			episode = e.Head().Timestamp
+			before, episode = episode, e.Head().Timestamp
 		case history.KindExecutionSuspended:
 			since = episode
+			if episode.Sub(before) <= history.Tick {
+				since = episode.Add(history.Tick) // one turn of several episodes, which records in the last what it has decided in all
+			}
 		}
 	}
 	for _, e := range slices.Backward(r.state.Events()) {

@@ -25,7 +25,7 @@ const hubName = "Simulated"
 
 // stormRequests and stormTime bound the part of a run in which faults happen.
 const (
-	stormRequests = 1500
+	stormRequests = 1200
 	stormTime     = 20 * time.Minute
 	// settleTime is how long the fleet may take to finish everything afterwards. The longest that a
 	// message may rest is 10 minutes, and a start without a row is given up after some 17.
@@ -92,7 +92,7 @@ type setup struct {
 func chooseSetup(dice *rand.Rand) setup {
 	return setup{
 		partitions: 1 + dice.IntN(4), workers: 1 + dice.IntN(4), clients: 1 + dice.IntN(2), instances: 2 + dice.IntN(7),
-		poll:    []time.Duration{time.Second, 5 * time.Second, 15 * time.Second}[dice.IntN(3)],
+		poll:    []time.Duration{3 * time.Second, 8 * time.Second, 20 * time.Second}[dice.IntN(3)],
 		noCache: dice.IntN(4) == 0, inlining: []inlining{always, always, sometimes, sometimes, never}[dice.IntN(5)],
 	}
 }
