@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/durafleet/durafleet/internal/run"
 	"github.com/durafleet/durafleet/taskhub"
 )
 
@@ -27,6 +28,7 @@ type stall struct {
 // A worker loses its leases after 30 s, and what it has taken is delivered again after 45 s.
 var stalls = []stall{
 	{"until another one has begun", 40 * time.Second, func(*actor) {}, variants[:1]},
+	{"until another one has what it had", time.Minute, func(*actor) {}, variants[:1]},
 	{"until it is purged", time.Hour, (*actor).purgeIt, []variant{{always, false}, {never, false}}},
 	{"until it is started anew", time.Hour, func(a *actor) {
 		a.purgeIt()
@@ -36,6 +38,33 @@ var stalls = []stall{
 	}, variants[:1]},
 }
 
+// longFlows are those that are not over when the worker goes on.
+func longFlows() []flow {
+	wait := op{Kind: opWait, Key: "e", N: 1}
+	const long = 40 * time.Second
+	order := func(a *actor, send func(c *taskhub.Client) error) {
+		a.do(func(c *taskhub.Client) { a.command(func() error { return send(c) }) })
+	}
+	return []flow{
+		{name: "long timer", in: input{Ops: []op{{Kind: opCall, Key: "a"}, {Kind: opSleep, Key: "t", For: long}, {Kind: opCall, Key: "b"}}}},
+		{name: "terminate at once", in: input{Ops: []op{wait}}, drive: func(a *actor) {
+			a.do(func(c *taskhub.Client) { a.terminate(c, a.attempts[0]) })
+		}},
+		{name: "suspended for long", in: input{Ops: []op{wait, {Kind: opCall, Key: "a"}}}, drive: func(a *actor) {
+			order(a, func(c *taskhub.Client) error { return c.Suspend(a.ctx, a.id, "wait") })
+			a.do(func(*taskhub.Client) { run.Sleep(a.ctx, 2*long) })
+			order(a, func(c *taskhub.Client) error { return c.Resume(a.ctx, a.id, "go on") })
+			a.do(a.event("e"))
+		}},
+		{name: "events now and then", in: input{Ops: []op{{Kind: opWait, Key: "e", N: 4}}}, drive: func(a *actor) {
+			for range 4 {
+				a.do(a.event("e"))
+				a.do(func(*taskhub.Client) { run.Sleep(a.ctx, long/2) })
+			}
+		}},
+	}
+}
+
 func (a *actor) purgeIt() { a.do(func(c *taskhub.Client) { a.purge(c, a.attempts[0]) }) }
 
 // TestStalls makes the worker stand still at every single storage request of small flows, while another one takes
@@ -43,7 +72,7 @@ func (a *actor) purgeIt() { a.do(func(c *taskhub.Client) { a.purge(c, a.attempts
 // work. The outcome has to be that of the undisturbed run, and all that the simulation checks has to hold.
 func TestStalls(t *testing.T) {
 	t.Parallel()
-	for _, f := range flows() {
+	for _, f := range append(flows(), longFlows()...) {
 		if f.once || f.handOver {
 			continue
 		}
