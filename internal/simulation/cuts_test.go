@@ -23,6 +23,8 @@ type cut struct {
 	after bool
 	// stall is for how long the worker stands still instead of crashing; another one starts then.
 	stall time.Duration
+	// slow is how long the request takes instead, while another worker of the same id works beside this one.
+	slow time.Duration
 
 	seen int
 	what string
@@ -39,6 +41,10 @@ func (c *cut) judge(w *world, st *step) (verdict, bool) {
 	}
 	c.what = strings.TrimSpace(fmt.Sprintln(st.call.Kind, st.call.Target, st.call.Key))
 	switch {
+	case c.slow > 0:
+		w.note("%v has to wait for %s", st.process, c.what)
+		st.notBefore = time.Now().Add(c.slow)
+		return proceed, false
 	case c.stall > 0:
 		w.note("%v stands still", st.process)
 		w.sched.freeze(st.process, time.Now().Add(c.stall))
@@ -188,6 +194,10 @@ func runFlow(f *flow, v variant, c *cut, level traceLevel, afterwards ...func(a 
 	}
 	w.create()
 	w.populate()
+	if c.slow > 0 {
+		w.rates = rates{twinWorker: 1}                      // by now
+		w.sched.at(0, func() { w.startWorker("worker-1") }) // populate starts another one
+	}
 	a := &actor{world: w, id: "the-instance", name: "the-instance", dice: rand.New(rand.NewPCG(1, 1))}
 	at := &attempt{input: f.in}
 	at.input.Nonce = "the-instance/0"

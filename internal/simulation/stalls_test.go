@@ -117,3 +117,47 @@ func (s *stall) once(t *testing.T, f *flow, v variant, at int, want outcome) {
 	t.Errorf("stands still at request %d, %s: %s\n%s\n%+v, want %+v\n%s",
 		at, s.name, c.what, strings.Join(r.failures, "\n"), got, want, r.trace)
 }
+
+// twinSlow is how long a request takes while a twin goes on: less than the patience of storage clients.
+const twinSlow = 20 * time.Second
+
+// TestTwins lets two workers run under one id, which is a mistake, but the longest way for two to believe that they own
+// a partition: they share its messages. Each request takes long in turn, while the other worker goes on. The
+// outcome has to be that of one worker, and all that the simulation checks has to hold.
+func TestTwins(t *testing.T) {
+	t.Parallel()
+	for _, f := range append(flows(), longFlows()...) {
+		if f.once || f.handOver {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			v := variants[0]
+			alone, both := &cut{}, &cut{at: -1, slow: twinSlow}
+			var want outcome
+			synctest.Test(t, func(*testing.T) { _, want = runFlow(&f, v, alone, noTrace) })
+			synctest.Test(t, func(*testing.T) { _, _ = runFlow(&f, v, both, noTrace) })
+			limit := both.seen
+			if testing.Short() {
+				limit = min(limit, 20)
+			}
+			for at := 1; at <= limit; at++ {
+				twinOnce(t, &f, v, at, want)
+			}
+		})
+	}
+}
+
+func twinOnce(t *testing.T, f *flow, v variant, at int, want outcome) {
+	t.Helper()
+	var r result
+	var got outcome
+	c := &cut{at: at, slow: twinSlow}
+	synctest.Test(t, func(*testing.T) { r, got = runFlow(f, v, c, noTrace) })
+	if len(r.failures) == 0 && fmt.Sprint(got) == fmt.Sprint(want) {
+		return
+	}
+	c = &cut{at: at, slow: twinSlow}
+	synctest.Test(t, func(*testing.T) { r, got = runFlow(f, v, c, requests) })
+	t.Errorf("twins, request %d is slow: %s\n%s\n%+v, want %+v\n%s", at, c.what, strings.Join(r.failures, "\n"), got, want, r.trace)
+}
