@@ -63,6 +63,11 @@ func (d *defect) inspections() []inspection {
 			tell: func(groups []string) string { return "request " + groups[1] + ", " + groups[2] }, patience: 5 * time.Minute,
 		},
 		{
+			name: "twins", pkg: "./internal/simulation", args: []string{"-test.run=^TestTwins$"},
+			sees: regexp.MustCompile(`twins, request (\d+) is slow: .*`),
+			tell: func(groups []string) string { return "request " + groups[1] }, patience: 5 * time.Minute,
+		},
+		{
 			name: "cuts of the worker's tests", pkg: "./worker", args: []string{"-test.run=^TestCrash_AtEveryRequest$"},
 			sees: regexp.MustCompile(`--- FAIL: TestCrash_AtEveryRequest/.*/(\d+),after=(true|false) .*`), tell: cut, patience: 5 * time.Minute,
 		},

@@ -62,5 +62,43 @@ func rowDefects() []defect {
 `,
 			``,
 		},
+		{
+			"late-row-wins", "a worker that was late writes the row although another has gone on", "worker/row.go",
+			`	if err == nil && !current {
+		err = fmt.Errorf("status of instance %q: another`,
+			`	if err == nil && !current {
+		return true, nil
+	}
+	if err == nil && !current {
+		err = fmt.Errorf("status of instance %q: another`,
+		},
+		{
+			"purged-left", "a history that was written after the purge stays", "worker/row.go",
+			`		_, err := s.r.w.hub.DropHistory(ctx, s.id, s.stored.Rows, s.stored.ETag)
+		return false, err
+	case s.row.HasGeneration`,
+			`		return false, nil
+	case s.row.HasGeneration`,
+		},
+		{
+			"debt-not-doubted", "nobody looks whether a history that was begun belongs to an instance that was purged", "worker/session.go",
+			`	if s.debt != nil && s.debt.whole {
+		s.doubtBeginning()
+	}
+`,
+			``,
+		},
+		{
+			"unclear-not-doubted", "a beginning that may have been stored is not looked for", "internal/store/history.go",
+			`				h.Doubt(c.InstanceID, c.ExecutionID)
+`,
+			``,
+		},
+		{
+			"doubt-in-vain", "what is in doubt is never looked into", "worker/tidy.go",
+			`		w.hub.TidyUp(ctx, tidyAge)
+`,
+			``,
+		},
 	}
 }
