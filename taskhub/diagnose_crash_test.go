@@ -21,9 +21,14 @@ func TestDiagnose_WorkersDie(t *testing.T) {
 		t.Run(of, func(t *testing.T) {
 			t.Parallel()
 			fleettest.Virtual(t, false, func(t *testing.T, w *fleettest.World) {
-				var m *fleettest.Member
-				die := func(ctx context.Context) {
+				running := make(chan *fleettest.Member, 1) // the worker that is to die
+				kill := func() {
+					m := <-running
+					running <- m
 					m.Kill()
+				}
+				die := func(ctx context.Context) {
+					kill()
 					<-ctx.Done()
 				}
 				bindings := []worker.Binding{
@@ -32,12 +37,13 @@ func TestDiagnose_WorkersDie(t *testing.T) {
 				name := "DxAdd"
 				if of == "orchestration" {
 					name = "DxCall"
-					bindings = []worker.Binding{dxCall.With(func(*orchestration.Context, int) (int, error) { m.Kill(); return 0, nil })}
+					bindings = []worker.Binding{dxCall.With(func(*orchestration.Context, int) (int, error) { kill(); return 0, nil })}
 				}
 				dxStart(t, w, dxCall, taskhub.InstanceID("deadly"))
 				for range 6 {
-					m = w.Start(&worker.Options{NoInline: true}, bindings...)
+					running <- w.Start(&worker.Options{NoInline: true}, bindings...)
 					dxPass(w, 3*time.Minute)
+					<-running
 				}
 				d := dxDiagnose(t, w, "deadly")
 				found, err := w.Client.Doctor(w.Context(), nil)
