@@ -257,8 +257,10 @@ func (i *items) conclude(ctx context.Context, h *held, scheduled *history.TaskSc
 	i.send(work, h, message)
 }
 
-// tell sends an answer that was handed over in memory and could not be used there.
+// tell sends an answer that was handed over in memory and could not be used there. It may have been stored all the
+// same, with what follows from it unfinished, so it does not come for the first time.
 func (i *items) tell(ctx context.Context, h *held) {
+	lease(h.Content)
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer done()
 	i.send(ctx, h, h.Content)

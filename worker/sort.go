@@ -187,7 +187,7 @@ func (f *facts) startAwaited() bool {
 // judgeBeforeStart decides on a message for an execution whose start has not been taken yet.
 func (f *facts) judgeBeforeStart(h *held) (verdict, string) {
 	switch {
-	case isOrder(h.Content.Event) && h.InsertedOn.Add(clockTolerance).Before(f.row.Created):
+	case isOrder(h.Content.Event) && clearlyBefore(h.InsertedOn, f.row.Created):
 		return drop, "it was meant for an earlier start"
 	case h.Content.Event.Kind() == history.KindExecutionTerminated:
 		return endRow, ""
@@ -301,11 +301,17 @@ func stale(h *held, request history.Event) bool {
 func (f *facts) judgeRequest(h *held) (verdict, string) {
 	started := f.stored.State.Started()
 	early := h.InsertedOn.Before(f.stored.Started) ||
-		started.Generation != nil && h.InsertedOn.Add(clockTolerance).Before(started.Timestamp)
+		started.Generation != nil && clearlyBefore(h.InsertedOn, started.Timestamp)
 	if early && isOrder(h.Content.Event) {
 		return drop, "it was meant for an earlier start"
 	}
 	return apply, ""
+}
+
+// clearlyBefore reports whether a message was put into its queue before something happened by another clock. Queues
+// tell times in whole seconds.
+func clearlyBefore(inserted, happened time.Time) bool {
+	return inserted.Add(clockTolerance + time.Second).Before(happened)
 }
 
 // isOrder reports whether an event must not take effect on a later life of its instance.

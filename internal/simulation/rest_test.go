@@ -80,7 +80,7 @@ func (c *checker) refused(st *step, err error) {
 	if thaw := c.w.sched.thaw(st.process); thaw.After(known) {
 		known = thaw // it could not look at what it got before
 	}
-	if st.parked.Sub(known) < 100*time.Millisecond {
+	if st.parked.Sub(known) < time.Second { // it may be busy
 		return
 	}
 	c.w.fail("%v has got a %s for %s at %s, and uses another receipt", st.process, t.content.Event.Kind(), t.content.Target.InstanceID, clock(t.last.at))
