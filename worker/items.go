@@ -260,10 +260,15 @@ func (i *items) conclude(ctx context.Context, h *held, scheduled *history.TaskSc
 // tell sends an answer that was handed over in memory and could not be used there. It may have been stored all the
 // same, with what follows from it unfinished, so it does not come for the first time.
 func (i *items) tell(ctx context.Context, h *held) {
-	lease(h.Content)
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer done()
-	i.send(ctx, h, h.Content)
+	answer := *h.Content
+	if answer.Private != nil {
+		private := *answer.Private
+		answer.Private = &private
+	}
+	lease(&answer)
+	i.send(ctx, h, &answer)
 }
 
 // send sends the answer to a work item and deletes the item, in this order: a crash in between repeats
