@@ -131,7 +131,7 @@ func TestExact(t *testing.T) {
 	}
 	for i := range uint64(n) { //nolint:gosec // not negative
 		seed := *seedFlag - 1 + i
-		first, second := inBubble(t, seed+1, nil, rowsHashed), inBubble(t, seed+1, nil, rowsHashed)
+		first, second := inBubble(t, seed+1, nil, noTrace), inBubble(t, seed+1, nil, noTrace)
 		if first.hash != second.hash || first.steps != second.steps {
 			t.Errorf("seed %d: %d steps with hash %x, then %d with %x\n%s",
 				seed+1, first.steps, first.hash, second.steps, second.hash, partingOf(t, seed+1))
