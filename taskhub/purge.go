@@ -19,8 +19,9 @@ type Force struct{}
 func (Force) applyPurge(o *purgeOptions) { o.force = true }
 
 // Purge removes everything stored about an instance; its id is free then. That includes its poison messages, but for
-// those of a former life under the same id: they stay until they are retried or dropped. Instances that it started stay. An unknown instance is a *NotFoundError; one that has not ended is a *LiveError,
-// and nothing is removed, unless forced. A purge that was cut off can be repeated.
+// those of a former life under the same id: they stay until they are retried or dropped. Instances that it started
+// stay. An unknown instance is a *NotFoundError; one that has not ended is a *LiveError, and nothing is removed, unless
+// forced. A purge that was cut off can be repeated.
 func (c *Client) Purge(ctx context.Context, id string, options ...PurgeOption) error {
 	ctx = storage.WithCause(ctx, storage.CausePurge)
 	var o purgeOptions

@@ -2,6 +2,7 @@ package simulation_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,6 +39,11 @@ var stalls = []stall{
 	}, variants[:1]},
 }
 
+// lateFlows are those in which a worker may be late.
+func lateFlows() []flow {
+	return slices.DeleteFunc(append(flows(), longFlows()...), func(f flow) bool { return f.once || f.handOver })
+}
+
 // longFlows are those that are not over when the worker goes on.
 func longFlows() []flow {
 	wait := op{Kind: opWait, Key: "e", N: 1}
@@ -72,10 +78,7 @@ func (a *actor) purgeIt() { a.do(func(c *taskhub.Client) { a.purge(c, a.attempts
 // work. The outcome has to be that of the undisturbed run, and all that the simulation checks has to hold.
 func TestStalls(t *testing.T) {
 	t.Parallel()
-	for _, f := range append(flows(), longFlows()...) {
-		if f.once || f.handOver {
-			continue
-		}
+	for _, f := range lateFlows() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			for _, s := range stalls {
@@ -126,10 +129,7 @@ const twinSlow = 20 * time.Second
 // outcome has to be that of one worker, and all that the simulation checks has to hold.
 func TestTwins(t *testing.T) {
 	t.Parallel()
-	for _, f := range append(flows(), longFlows()...) {
-		if f.once || f.handOver {
-			continue
-		}
+	for _, f := range lateFlows() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			v := variants[0]

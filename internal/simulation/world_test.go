@@ -114,10 +114,8 @@ type traceLevel int
 
 const (
 	noTrace traceLevel = iota
-	// rowsHashed tells nothing, too, but the hash of the run includes what is written to tables.
-	rowsHashed
 	requests
-	// everyStep tells all, with the hash after each step, which is that of rowsHashed.
+	// everyStep tells all, with the hash after each step, which includes what is written to tables.
 	everyStep
 )
 
@@ -486,7 +484,7 @@ func (w *world) record(st *step, v verdict) {
 		case storage.Posted:
 			_, _ = io.WriteString(h, withoutStack(c.Text))
 		case []storage.Operation:
-			if w.level != rowsHashed && w.level != everyStep {
+			if w.level != everyStep {
 				break
 			}
 			for _, operation := range c {

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// leftoverTries bounds how often that is tried while the storage fails.
+	// leftoverTries bounds how often it is tried to look after an instance while the storage fails.
 	leftoverTries = 10
 	// maxLeftovers bounds how many instances are remembered; of more, a doctor finds what is left.
 	maxLeftovers = 1000
